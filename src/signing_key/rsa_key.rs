@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
-use crypto_bigint::{BoxedUint, NonZero, Odd};
+use crypto_bigint::{BoxedUint, ConcatenatingMul as _, NonZero, Odd};
 use der::asn1::{ObjectIdentifier, OctetStringRef, UintRef};
 use der::{Decode as _, Encode as _, Reader as _, SliceReader};
 use p256::pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfoRef};

@@ -119,7 +119,7 @@ fn a_broken_block_is_named_and_never_quoted() {
         ),
         (String::new(), "no PEM block; allowed are PEM text and standard base64 of it"),
         (
-            KEY_A.trim()[..101].to_owned(),
+            KEY_A.trim()[..100].to_owned(),
             "block 1 (EC PRIVATE KEY): broken or truncated PEM: the body must be whole base64, and the END line must match",
         ),
         (
