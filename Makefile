@@ -85,8 +85,8 @@ clean: ## Remove everything that was built or fetched
 # What each way in needs, named together before anything else runs.
 prerequisites:
 	@ENVOY_VERSION=$(ENVOY_VERSION) scripts/check-prerequisites $(needs)
-prerequisites: needs = rust
+needs = rust
 demo run e2e: needs = rust envoy
-envoy:        needs = envoy
+envoy: needs = envoy
 lint fmt-check: needs = rust lint
-test:         needs = rust lint envoy
+test: needs = rust lint envoy
