@@ -16,7 +16,7 @@ say = @echo "==> $(1)"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help envoy wasm cli demo run test fmt fmt-check lint unit integration e2e size compose-test clean prerequisites
+.PHONY: help envoy wasm cli demo run test fmt fmt-check lint unit integration e2e configurations size compose-test clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ ifndef ENVOY
 	@scripts/fetch-envoy $(ENVOY_VERSION)
 endif
 
-test: prerequisites fmt-check lint unit integration e2e ## Run every check: format, lints, unit tests, tests on a real Envoy
+test: prerequisites fmt-check lint unit integration configurations e2e ## Run every check: format, lints, unit tests, tests on a real Envoy
 
 fmt: ## Format the code
 	@cargo fmt
@@ -73,11 +73,15 @@ e2e: prerequisites wasm envoy ## Run the end-to-end tests on a real Envoy
 	$(call say,e2e: the module in a real Envoy (a minute or more))
 	@$(found) cargo test --test e2e
 
+configurations: prerequisites wasm envoy ## Have Envoy check every configuration below envoy/
+	$(call say,configurations: Envoy accepts what is shipped)
+	@scripts/check-configurations "$(envoy)" "$(module)"
+
 size: wasm ## Show the module's size, raw and gzip
 	@printf '%8d bytes raw\n%8d bytes gzip\n' $$(wc -c <"$(module)") $$(gzip -9c "$(module)" | wc -c)
 
-compose-test: prerequisites wasm cli ## Run envoy/docker-compose.yaml for real (skipped where there is no Docker)
-	@ATTESTATION_FILTER_WASM="$(module)" scripts/compose-test
+compose-test: prerequisites ## Run envoy/docker-compose.yaml for real (skipped where there is no Docker)
+	@scripts/compose-test "$(envoy)"
 
 clean: ## Remove everything that was built or fetched
 	@rm -rf target .envoy .demo
@@ -86,7 +90,8 @@ clean: ## Remove everything that was built or fetched
 prerequisites:
 	@ENVOY_VERSION=$(ENVOY_VERSION) scripts/check-prerequisites $(needs)
 needs = rust
-demo run e2e: needs = rust envoy
+demo run e2e configurations: needs = rust envoy
 envoy: needs = envoy
 lint fmt-check: needs = rust lint
+compose-test: needs =
 test: needs = rust lint envoy
