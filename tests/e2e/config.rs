@@ -10,7 +10,8 @@ use crate::support::{ASSERTION_HEADER, Bootstrap, Configuration, Envoy, HOST, Re
 fn bad_values() -> Vec<(&'static str, Vec<Value>)> {
     let not_a_string = || vec![Value::Null, json!(5), json!(true), json!([]), json!({})];
     let not_a_duration = || {
-        let strings = ["", "s", "5", "5m", "1h", "abc", "-1s", "1s ", " 1s", "1,5s", "NaNs", "infs", "1e3s", "0x5s", "1s1s"];
+        let strings =
+            ["", "s", "5", "5m", "1h", "abc", "-1s", "1s ", " 1s", "1,5s", "NaNs", "infs", "1e3s", "0x5s", "1s1s"];
         [vec![Value::Null, json!(5), json!(true), json!({})], strings.map(Value::from).to_vec()].concat()
     };
     let not_a_bool = || vec![Value::Null, json!("true"), json!(1), json!([])];
@@ -26,7 +27,10 @@ fn bad_values() -> Vec<(&'static str, Vec<Value>)> {
         ("jwt_issuer_format", [not_a_string(), vec![json!("url"), json!("")]].concat()),
         ("issuer", not_a_string()),
         ("audience", vec![Value::Null, json!(5), json!(true), json!({}), json!([]), json!([5]), json!(["a", null])]),
-        ("token_lifetime", [not_a_duration(), ["0s", "0.5s", "86401s", "999999999999s"].map(Value::from).to_vec()].concat()),
+        (
+            "token_lifetime",
+            [not_a_duration(), ["0s", "0.5s", "86401s", "999999999999s"].map(Value::from).to_vec()].concat(),
+        ),
         ("reuse", [not_a_duration(), ["151s", "300s", "86400s"].map(Value::from).to_vec()].concat()),
         ("pass_identity_headers", not_a_bool()),
         ("on_missing_identity", [not_a_string(), vec![json!("allow"), json!("")]].concat()),
@@ -41,65 +45,74 @@ fn bad_values() -> Vec<(&'static str, Vec<Value>)> {
 /// Values of the structured fields that must be refused.
 fn bad_structures() -> Vec<(&'static str, Vec<Value>)> {
     vec![
-        ("identity_sources", vec![
-            Value::Null,
-            json!("metadata"),
-            json!({}),
-            json!([null]),
-            json!([5]),
-            json!([{}]),
-            json!([{"cookie": {"name": "session"}}]),
-            json!([{"metadata": {}}]),
-            json!([{"metadata": null}]),
-            json!([{"metadata": {"namespace": 5}}]),
-            json!([{"metadata": {"namespace": "n", "path": "a"}}]),
-            json!([{"metadata": {"namespace": "n", "path": [5]}}]),
-            json!([{"metadata": {"namespace": "n", "paths": ["a"]}}]),
-            json!([{"metadata": {"namespace": "n"}, "headers": {"sub": "x-user"}}]),
-            json!([{"headers": 5}]),
-            json!([{"headers": {"sub": 5}}]),
-            json!([{"headers": {"sub": null}}]),
-            json!([{"headers": {"sub": "a b"}}]),
-            json!([{"client_certificate": {"sub": "email_san"}}]),
-            json!([{"client_certificate": {"sub": 5}}]),
-            json!([{"metadata": {"namespace": "n"}}, {"unknown": {}}]),
-        ]),
-        ("claims", vec![
-            Value::Null,
-            json!([]),
-            json!("dept"),
-            json!({"dept": null}),
-            json!({"dept": "dept"}),
-            json!({"dept": {}}),
-            json!({"dept": {"from": []}}),
-            json!({"dept": {"from": 5}}),
-            json!({"dept": {"from": null}}),
-            json!({"dept": {"from": ["a", 5]}}),
-            json!({"dept": {"from": "a", "value": "b"}}),
-            json!({"dept": {"form": "a"}}),
-            json!({"dept": {"from": "a", "extra": 1}}),
-            json!({"iss": {"value": "x"}}),
-            json!({"aud": {"value": "x"}}),
-            json!({"jti": {"from": "x"}}),
-            json!({"iat": {"value": 1}}),
-            json!({"exp": {"from": "exp"}}),
-        ]),
-        ("jwt_claims_headers", vec![
-            Value::Null,
-            json!(5),
-            json!(true),
-            json!({"a b": "email"}),
-            json!({"": "email"}),
-            json!({":path": "email"}),
-            json!({"X-Email": 5}),
-            json!({"X-Email": null}),
-            json!([5]),
-            json!([null]),
-            json!(["a b"]),
-            json!("a b"),
-            json!({"X-Pomerium-Jwt-Assertion": "email"}),
-            json!({"x-pomerium-jwt-assertion": "email"}),
-        ]),
+        (
+            "identity_sources",
+            vec![
+                Value::Null,
+                json!("metadata"),
+                json!({}),
+                json!([null]),
+                json!([5]),
+                json!([{}]),
+                json!([{"cookie": {"name": "session"}}]),
+                json!([{"metadata": {}}]),
+                json!([{"metadata": null}]),
+                json!([{"metadata": {"namespace": 5}}]),
+                json!([{"metadata": {"namespace": "n", "path": "a"}}]),
+                json!([{"metadata": {"namespace": "n", "path": [5]}}]),
+                json!([{"metadata": {"namespace": "n", "paths": ["a"]}}]),
+                json!([{"metadata": {"namespace": "n"}, "headers": {"sub": "x-user"}}]),
+                json!([{"headers": 5}]),
+                json!([{"headers": {"sub": 5}}]),
+                json!([{"headers": {"sub": null}}]),
+                json!([{"headers": {"sub": "a b"}}]),
+                json!([{"client_certificate": {"sub": "email_san"}}]),
+                json!([{"client_certificate": {"sub": 5}}]),
+                json!([{"metadata": {"namespace": "n"}}, {"unknown": {}}]),
+            ],
+        ),
+        (
+            "claims",
+            vec![
+                Value::Null,
+                json!([]),
+                json!("dept"),
+                json!({"dept": null}),
+                json!({"dept": "dept"}),
+                json!({"dept": {}}),
+                json!({"dept": {"from": []}}),
+                json!({"dept": {"from": 5}}),
+                json!({"dept": {"from": null}}),
+                json!({"dept": {"from": ["a", 5]}}),
+                json!({"dept": {"from": "a", "value": "b"}}),
+                json!({"dept": {"form": "a"}}),
+                json!({"dept": {"from": "a", "extra": 1}}),
+                json!({"iss": {"value": "x"}}),
+                json!({"aud": {"value": "x"}}),
+                json!({"jti": {"from": "x"}}),
+                json!({"iat": {"value": 1}}),
+                json!({"exp": {"from": "exp"}}),
+            ],
+        ),
+        (
+            "jwt_claims_headers",
+            vec![
+                Value::Null,
+                json!(5),
+                json!(true),
+                json!({"a b": "email"}),
+                json!({"": "email"}),
+                json!({":path": "email"}),
+                json!({"X-Email": 5}),
+                json!({"X-Email": null}),
+                json!([5]),
+                json!([null]),
+                json!(["a b"]),
+                json!("a b"),
+                json!({"X-Pomerium-Jwt-Assertion": "email"}),
+                json!({"x-pomerium-jwt-assertion": "email"}),
+            ],
+        ),
     ]
 }
 
@@ -140,13 +153,11 @@ fn a_refusal_says_what_it_got_and_what_is_allowed() {
         ("jwks_path", json!("/keys?x"), &["/keys?x"]),
         ("reuse", json!("151s"), &["151", "150"]),
         ("claims", json!({"iss": {"value": "x"}}), &["iss"]),
-        ("identity_sources", json!([{"client_certificate": {"sub": "email_san"}}]), &[
-            "email_san",
-            "uri_san",
-            "dns_san",
-            "subject",
-            "sha256_fingerprint",
-        ]),
+        (
+            "identity_sources",
+            json!([{"client_certificate": {"sub": "email_san"}}]),
+            &["email_san", "uri_san", "dns_san", "subject", "sha256_fingerprint"],
+        ),
     ] {
         let mut configuration = json!({"signing_key": A});
         configuration[field] = value;
@@ -251,7 +262,8 @@ fn a_complete_configuration_means_the_same_as_a_struct_and_as_text() {
 
 #[test]
 fn an_empty_or_absent_configuration_is_valid() {
-    let absent = [Configuration::Absent, Configuration::Text(String::new()), Configuration::Text("{}".into()), json!({}).into()];
+    let absent =
+        [Configuration::Absent, Configuration::Text(String::new()), Configuration::Text("{}".into()), json!({}).into()];
     for configuration in absent {
         let envoy = Bootstrap::new(configuration.clone()).env("SIGNING_KEY", A).start();
         assert_eq!(envoy.attest(&Request::get("/")).kid(), KID_A, "{configuration:?}");

@@ -14,10 +14,10 @@ fn the_keyset_is_served_with_its_headers() {
     let reply = envoy.get(JWKS_PATH);
     check_keyset_headers(&reply);
     assert_eq!(reply.status, 200);
-    assert_eq!(member_order(&reply.text()), [
-        vec!["use", "kty", "kid", "crv", "alg", "x", "y"],
-        vec!["use", "kty", "kid", "alg", "n", "e"],
-    ]);
+    assert_eq!(
+        member_order(&reply.text()),
+        [vec!["use", "kty", "kid", "crv", "alg", "x", "y"], vec!["use", "kty", "kid", "alg", "n", "e"],]
+    );
 
     let head = envoy.send(&Request::new("HEAD", JWKS_PATH));
     assert_eq!(head.status, 200);
@@ -54,7 +54,8 @@ fn member_order(keyset: &str) -> Vec<Vec<String>> {
 fn the_keyset_is_not_sent_twice_to_a_client_that_has_it() {
     let envoy = Bootstrap::new(json!({"signing_key": A})).start();
     let etag = envoy.get(JWKS_PATH).header("etag").unwrap();
-    let fresh = [etag.clone(), "*".into(), format!("W/{etag}"), format!("\"other\", {etag}"), format!("\"a\",{etag},\"b\"")];
+    let fresh =
+        [etag.clone(), "*".into(), format!("W/{etag}"), format!("\"other\", {etag}"), format!("\"a\",{etag},\"b\"")];
     for method in ["GET", "HEAD"] {
         for condition in &fresh {
             let reply = envoy.send(&Request::new(method, JWKS_PATH).header("if-none-match", condition));
@@ -243,7 +244,8 @@ fn a_user_can_see_their_own_assertion() {
         let reply = envoy.get(path);
         assert_eq!(reply.status, 401, "{path} without an identity");
         assert!(!reply.text().contains("eyJ"), "{path}: {}", reply.text());
-        let spoof = Request::get(path).header(ASSERTION_HEADER, &token).header("x-pomerium-claim-email", "eve@example.com");
+        let spoof =
+            Request::get(path).header(ASSERTION_HEADER, &token).header("x-pomerium-claim-email", "eve@example.com");
         assert_eq!(envoy.send(&spoof).status, 401, "{path}: a spoof is no identity");
     }
     assert_eq!(envoy.upstream_requests(), 0);

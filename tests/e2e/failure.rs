@@ -1,5 +1,7 @@
 //! Whatever bytes a client sends, and whatever an earlier filter left behind, no worker falls.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use serde_json::{Value, json};
 
 use crate::support::keys::A;
@@ -121,7 +123,8 @@ fn every_byte_in_trailers() {
     let envoy = storm_proof().start();
     for byte in 0..=u8::MAX {
         for name in ["x-pomerium-jwt-assertion", "x-indifferent"] {
-            let head = b"POST / HTTP/1.1\r\nhost: app.example.com\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n";
+            let head =
+                b"POST / HTTP/1.1\r\nhost: app.example.com\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n";
             let in_value = [&head[..], name.as_bytes(), b": ", &[byte], b"\r\n\r\n"].concat();
             let in_name = [&head[..], name.as_bytes(), &[byte], b": v\r\n\r\n"].concat();
             for bytes in [in_value, in_name] {
@@ -226,7 +229,11 @@ fn a_request_cut_off_anywhere() {
 fn identity_headers_with_bytes_that_are_not_utf8_are_no_identity() {
     let envoy = storm_proof().start();
     for value in [&b"\xff"[..], b"a\xffb", b"\xc3\x28", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80"] {
-        let reply = throw(&envoy, "not UTF-8", &raw(b"GET", b"/", b"app.example.com", &[(b"x-user", value), (b"x-email", b"ada@example.com")]));
+        let reply = throw(
+            &envoy,
+            "not UTF-8",
+            &raw(b"GET", b"/", b"app.example.com", &[(b"x-user", value), (b"x-email", b"ada@example.com")]),
+        );
         let reply = reply.expect("a reply");
         let assertion = envoy.keys().verify(&reply.token());
         assert_eq!(assertion.claim("sub"), "", "{value:?}: what cannot be represented is left out");
@@ -289,9 +296,28 @@ end
 "#;
 
 const CASES: [&str; 22] = [
-    "bytes", "surrogate", "name_bytes", "nan", "infinite", "big_number", "number_sub", "bool_sub", "object_sub",
-    "deep", "deep_list", "huge", "many", "many_groups", "mixed_groups", "nul", "quotes", "empty", "empty_name",
-    "string_top", "number_top", "list_top",
+    "bytes",
+    "surrogate",
+    "name_bytes",
+    "nan",
+    "infinite",
+    "big_number",
+    "number_sub",
+    "bool_sub",
+    "object_sub",
+    "deep",
+    "deep_list",
+    "huge",
+    "many",
+    "many_groups",
+    "mixed_groups",
+    "nul",
+    "quotes",
+    "empty",
+    "empty_name",
+    "string_top",
+    "number_top",
+    "list_top",
 ];
 
 #[test]
@@ -333,4 +359,29 @@ fn lua(code: &str) -> Value {
             "default_source_code": {"inline_string": code},
         },
     })
+}
+
+/// A module whose `proxy_on_request_headers` is one `unreachable`, section by section: its three function types, its
+/// functions, a page of memory, its exports, the code.
+fn trapping_module() -> Vec<u8> {
+    [
+        &b"\0asm\x01\0\0\0"[..],
+        b"\x01\x10\x03\x60\x03\x7f\x7f\x7f\x01\x7f\x60\x00\x00\x60\x01\x7f\x01\x7f",
+        b"\x03\x04\x03\x00\x01\x02",
+        b"\x05\x03\x01\x00\x01",
+        b"\x07\x48\x04\x06memory\x02\x00\x18proxy_on_request_headers\x00\x00",
+        b"\x17proxy_abi_version_0_2_1\x00\x01\x06malloc\x00\x02",
+        b"\x0a\x0e\x03\x03\x00\x00\x0b\x02\x00\x0b\x05\x00\x41\x80\x08\x0b",
+    ]
+    .concat()
+}
+
+#[test]
+fn these_tests_see_a_trap_when_there_is_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let module = directory.path().join("trapping.wasm");
+    std::fs::write(&module, trapping_module()).unwrap();
+    let envoy = Bootstrap::new(json!({})).module(module).start();
+    assert_eq!(envoy.get("/").status, 503);
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(envoy))).is_err(), "the end of an Envoy is the check");
 }

@@ -14,8 +14,8 @@ fn spellings(name: &str) -> BTreeSet<String> {
     let separators = ["-", "_", "."];
     let whole = separators.iter().map(|s| name.replace('-', s));
     let first = separators.iter().map(|s| name.replacen('-', s, 1));
-    let last = separators.iter().filter_map(|s| Some(name.rsplit_once('-')?)
-        .map(|(head, tail)| format!("{head}{s}{tail}")));
+    let last =
+        separators.iter().filter_map(|s| Some(name.rsplit_once('-')?).map(|(head, tail)| format!("{head}{s}{tail}")));
     let mixed = [name.replacen('-', "_", 1).replacen('-', ".", 1)];
     let lower: BTreeSet<String> = whole.chain(first).chain(last).chain(mixed).collect();
     let upper = lower.iter().map(|name| name.to_uppercase());
@@ -256,8 +256,16 @@ fn a_value_that_no_header_can_hold_is_not_sent() {
         ("x-escape", "escape", "\u{1b}[31m"),
         ("x-delete", "delete", "a\u{7f}b"),
     ];
-    let identity: Value = values.iter().map(|(_, claim, value)| ((*claim).to_owned(), json!(value))).collect::<serde_json::Map<_, _>>().into();
-    let claim_headers: Value = values.iter().map(|(header, claim, _)| ((*header).to_owned(), json!(claim))).collect::<serde_json::Map<_, _>>().into();
+    let identity: Value = values
+        .iter()
+        .map(|(_, claim, value)| ((*claim).to_owned(), json!(value)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let claim_headers: Value = values
+        .iter()
+        .map(|(header, claim, _)| ((*header).to_owned(), json!(claim)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
     let envoy = Bootstrap::new(json!({
         "signing_key": A,
         "identity_sources": [{"metadata": {"namespace": "test.identity"}}],

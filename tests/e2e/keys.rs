@@ -247,7 +247,12 @@ fn wrong_sets() -> Vec<Rejected> {
     let pkcs1_public = openssl(&["rsa", "-RSAPublicKey_out"], &pem(RSA));
     vec![
         rejected("a second key of P-384", format!("{a}{p384}"), 2, "EC PRIVATE KEY"),
-        rejected("a third key that does not match", format!("{a}{}{}", pem(B), odd_keys::mismatched_sec1()), 3, "EC PRIVATE KEY"),
+        rejected(
+            "a third key that does not match",
+            format!("{a}{}{}", pem(B), odd_keys::mismatched_sec1()),
+            3,
+            "EC PRIVATE KEY",
+        ),
         rejected("a certificate after the key", format!("{a}{}", certificate()), 2, "CERTIFICATE"),
         rejected("a public key before the private one", format!("{}{a}", public(B)), 1, "PUBLIC KEY"),
         rejected("a public key of P-384", format!("{a}{p384_public}"), 2, "PUBLIC KEY"),
@@ -255,7 +260,12 @@ fn wrong_sets() -> Vec<Rejected> {
         rejected("a public key off the curve", format!("{a}{}", odd_keys::off_the_curve()), 2, "PUBLIC KEY"),
         rejected("a public key of RSA 1024", format!("{a}{rsa_1024_public}"), 2, "PUBLIC KEY"),
         rejected("a public key in PKCS#1", format!("{a}{pkcs1_public}"), 2, "RSA PUBLIC KEY"),
-        rejected("an unknown label", format!("{a}{}", odd_keys::block("OPENSSH PRIVATE KEY", b"x")), 2, "OPENSSH PRIVATE KEY"),
+        rejected(
+            "an unknown label",
+            format!("{a}{}", odd_keys::block("OPENSSH PRIVATE KEY", b"x")),
+            2,
+            "OPENSSH PRIVATE KEY",
+        ),
         rejected("a wrong key in base64", base64(&format!("{a}{p384}")), 2, "EC PRIVATE KEY"),
     ]
 }
@@ -277,7 +287,10 @@ fn shapeless_keys() -> Vec<Rejected> {
         shapeless("base64 of DER", STANDARD.encode(pem::parse(&a).unwrap().contents())),
         shapeless("parameters and no key", ec_parameters()),
         shapeless("101 blocks", format!("{a}{}", public(A).repeat(100))),
-        shapeless("101 blocks, half of them no keys", format!("{a}{}", format!("{}{}", ec_parameters(), public(B)).repeat(50))),
+        shapeless(
+            "101 blocks, half of them no keys",
+            format!("{a}{}", format!("{}{}", ec_parameters(), public(B)).repeat(50)),
+        ),
     ]
 }
 
@@ -356,10 +369,7 @@ fn spread(envoy: &Envoy) -> Vec<Client> {
 }
 
 fn read_all(mut clients: Vec<Client>) -> Vec<Assertion> {
-    clients
-        .iter_mut()
-        .map(|client| Assertion::read(&client.send(&Request::get("/")).token()))
-        .collect()
+    clients.iter_mut().map(|client| Assertion::read(&client.send(&Request::get("/")).token())).collect()
 }
 
 fn kids(assertions: &[Assertion]) -> Vec<String> {

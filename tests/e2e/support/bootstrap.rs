@@ -57,6 +57,7 @@ pub struct Bootstrap {
     key_file: Option<Vec<u8>>,
     is_dynamic: bool,
     envoy: PathBuf,
+    module: PathBuf,
 }
 
 impl Bootstrap {
@@ -75,6 +76,7 @@ impl Bootstrap {
             key_file: None,
             is_dynamic: false,
             envoy: paths::envoy(),
+            module: paths::module(),
         }
     }
 
@@ -144,6 +146,12 @@ impl Bootstrap {
         self
     }
 
+    /// Runs another module in place of the filter.
+    pub fn module(mut self, module: PathBuf) -> Self {
+        self.module = module;
+        self
+    }
+
     /// Starts Envoy and waits until it serves.
     pub fn start(self) -> Envoy {
         Envoy::start(self)
@@ -167,7 +175,7 @@ impl Bootstrap {
             "vm_config": {
                 "vm_id": "attestation",
                 "runtime": "envoy.wasm.runtime.v8",
-                "code": {"local": {"filename": paths::module()}},
+                "code": {"local": {"filename": self.module}},
                 "environment_variables": {
                     "key_values": self.environment,
                     "host_env_keys": self.host_environment.keys().collect::<Vec<_>>(),

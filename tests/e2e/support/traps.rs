@@ -1,14 +1,17 @@
 //! The log of a worker that fell.
 
 /// What Envoy, its V8 and Rust's runtime print when a module traps, runs out of memory or returns nonsense.
-const SIGNS: [&str; 7] = [
+///
+/// A refused configuration prints `Wasm VM failed Failed to configure` too; that is no trap.
+const SIGNS: [&str; 8] = [
     "panicked at",
     "in-VM backtrace",
     "Uncaught RuntimeError",
     "failed: Uncaught",
-    "Wasm VM failed",
-    "VM reload",
     "memory allocation of",
+    "Wasm VM failed Failed to initialize",
+    "Wasm VM failed Failed to start",
+    "Failed to load Wasm",
 ];
 
 /// The lines of a log that tell of a trap.
