@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::support::filters::metadata;
 use crate::support::keys::A;
 use crate::support::{ASSERTION_HEADER, Bootstrap, Envoy, Request, Seen};
 
@@ -283,15 +284,4 @@ fn a_value_that_no_header_can_hold_is_not_sent() {
         assert_eq!(seen.one(header), None, "{header}");
         assert_eq!(assertion.claim(claim), value, "{claim}: in the assertion it is only a string");
     }
-}
-
-/// A filter that writes dynamic metadata, as an authenticating filter in front of ours would.
-fn metadata(namespace: &str, value: &Value) -> Value {
-    json!({
-        "name": "envoy.filters.http.set_metadata",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.set_metadata.v3.Config",
-            "metadata": [{"metadata_namespace": namespace, "value": value, "allow_overwrite": true}],
-        },
-    })
 }
