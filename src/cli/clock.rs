@@ -1,0 +1,125 @@
+//! Time as people read it: seconds since 1970 in UTC, spans in words, and durations on the command line.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970, with their fraction.
+pub(crate) fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// `2026-07-31 12:00:05 UTC`; none outside the years 1 to 9999.
+pub(crate) fn utc(seconds: f64) -> Option<String> {
+    let seconds = whole(seconds)?;
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = civil(days);
+    let shown =
+        format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60);
+    (1..=9999).contains(&year).then_some(shown)
+}
+
+/// A year, a month and a day in the Gregorian calendar, from days since 1970-01-01.
+fn civil(days: i64) -> (i64, i64, i64) {
+    // Counted from 1 March of year 0, so that a leap day is the last day of its year; 146,097 days are 400 years.
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year + later, month, day_of_month)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
+fn whole(seconds: f64) -> Option<i64> {
+    (seconds.is_finite() && seconds.abs() < 1e12).then(|| seconds.floor() as i64)
+}
+
+/// `12 s`, `5 min 3 s`, `4 h 10 min`, `3 days`: a span of time, rounded up to seconds.
+pub(crate) fn span(seconds: f64) -> String {
+    let Some(seconds) = whole(seconds.abs().ceil()) else { return "a very long time".to_owned() };
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7_200 => two(seconds / 60, "min", seconds % 60, "s"),
+        7_200..172_800 => two(seconds / 3600, "h", seconds / 60 % 60, "min"),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+fn two(first: i64, first_unit: &str, second: i64, second_unit: &str) -> String {
+    match second {
+        0 => format!("{first} {first_unit}"),
+        _ => format!("{first} {first_unit} {second} {second_unit}"),
+    }
+}
+
+/// `2 s ago`, `in 4 min 58 s`.
+pub(crate) fn relative(then: f64, now: f64) -> String {
+    if then > now { format!("in {}", span(then - now)) } else { format!("{} ago", span((now - then).floor())) }
+}
+
+/// A duration of the command line: `300`, `300s`, `0.5s`, `5m` or `1h`.
+///
+/// # Errors
+/// A sentence that says what is allowed.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.char_indices().next_back() {
+        Some((at, 's')) => (text.get(..at), 1.0),
+        Some((at, 'm')) => (text.get(..at), 60.0),
+        Some((at, 'h')) => (text.get(..at), 3600.0),
+        _ => (Some(text), 1.0),
+    };
+    let seconds = number.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
+    seconds
+        .and_then(|number| number.parse::<f64>().ok())
+        .and_then(|number| Duration::try_from_secs_f64(number * unit).ok())
+        .filter(|duration| *duration <= Duration::from_secs(366 * 86_400))
+        .ok_or_else(|| "not a duration; write seconds, like 300 or 300s, or 5m or 1h".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(utc(0.0).unwrap(), "1970-01-01 00:00:00 UTC");
+        assert_eq!(utc(1_686_870_680.9).unwrap(), "2023-06-15 23:11:20 UTC");
+        assert_eq!(utc(951_782_400.0).unwrap(), "2000-02-29 00:00:00 UTC");
+        assert_eq!(utc(4_107_542_399.0).unwrap(), "2100-02-28 23:59:59 UTC");
+        assert_eq!(utc(4_107_542_400.0).unwrap(), "2100-03-01 00:00:00 UTC");
+        assert_eq!(utc(-1.0).unwrap(), "1969-12-31 23:59:59 UTC");
+        assert_eq!(utc(f64::NAN), None);
+        assert_eq!(utc(1e300), None);
+    }
+
+    #[test]
+    fn spans_are_short_words() {
+        for (seconds, words) in [
+            (0.0, "0 s"),
+            (11.2, "12 s"),
+            (119.0, "119 s"),
+            (120.0, "2 min"),
+            (303.0, "5 min 3 s"),
+            (7200.0, "2 h"),
+            (15_000.0, "4 h 10 min"),
+            (300_000.0, "3 days"),
+        ] {
+            assert_eq!(span(seconds), words);
+        }
+        assert_eq!(relative(88.0, 100.9), "12 s ago");
+        assert_eq!(relative(105.0, 100.0), "in 5 s");
+    }
+
+    #[test]
+    fn durations_have_units() {
+        for (text, seconds) in
+            [("300", 300.0), ("300s", 300.0), ("0.5s", 0.5), ("5m", 300.0), ("1h", 3600.0), ("0", 0.0)]
+        {
+            assert_eq!(duration(text).unwrap().as_secs_f64(), seconds, "{text}");
+        }
+        for text in ["", "s", "-1s", "1d", "1e3", "inf", "NaN", "1.2.3", "é", "99999999999999999999"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Key files as the commands read them.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use attestation_filter::signing_key::SigningKeys;
+use zeroize::Zeroizing;
+
+/// More than any hundred keys; what is longer is no key file.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The text of a key file.
+///
+/// # Errors
+/// When it cannot be read, or is too big to be one.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let shown = path.display();
+    let metadata = fs::metadata(path)
+        .with_context(|| format!("cannot read {shown}; a new key is made with: attest keygen -o {shown}"))?;
+    if metadata.is_dir() {
+        bail!("{shown} is a directory; name the key file in it");
+    }
+    if metadata.len() > MAX_BYTES {
+        bail!("{shown} has {} bytes; a key file has at most {MAX_BYTES}", metadata.len());
+    }
+    let text = fs::read(path).with_context(|| format!("cannot read {shown}; run as its owner or as root"))?;
+    Ok(Zeroizing::new(text))
+}
+
+/// The keys of a text, read as the filter reads them.
+///
+/// # Errors
+/// What the filter would say of it; never a byte of the text.
+pub(crate) fn parse(text: &[u8], path: &Path) -> anyhow::Result<SigningKeys> {
+    SigningKeys::parse(text).with_context(|| format!("{} is no key file that the filter takes", path.display()))
+}

@@ -1,0 +1,76 @@
+//! The keyset, fetched when it is needed and kept as long as the proxy allows.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+
+use crate::keyset::{Fetcher, Keyset, Source, SourceError};
+
+/// For a source that does not say how long: the filter's own default.
+const DEFAULT_MAX_AGE: Duration = Duration::from_secs(60);
+/// Unknown key IDs cost nothing to invent; they cause one fetch in this time, and no more.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A cache of one keyset. Requests that need the same fetch wait for it together.
+pub(super) struct KeysetCache {
+    fetcher: Fetcher,
+    source: Source,
+    cached: Mutex<Option<Cached>>,
+}
+
+/// A fetched keyset, and when.
+#[derive(Clone)]
+pub(super) struct Cached {
+    pub(super) keyset: Arc<Keyset>,
+    pub(super) fetched: Instant,
+    max_age: Duration,
+}
+
+impl Cached {
+    fn serves(&self, kid: Option<&str>) -> bool {
+        let age = self.fetched.elapsed();
+        let known = kid.is_none_or(|kid| self.keyset.key(kid).is_some());
+        age < PAUSE || (known && age < self.max_age)
+    }
+}
+
+impl KeysetCache {
+    pub(super) fn new(fetcher: Fetcher, source: Source) -> Self {
+        Self { fetcher, source, cached: Mutex::new(None) }
+    }
+
+    /// Where the keyset comes from.
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The keyset, fresh enough for an assertion with this key ID.
+    ///
+    /// # Errors
+    /// When it has to be fetched and that fails. An old keyset is not used in its place: a key may have been
+    /// taken out of it for a reason.
+    pub(super) async fn get(&self, kid: Option<&str>) -> Result<Cached, SourceError> {
+        let mut cached = self.cached.lock().await;
+        if let Some(known) = cached.as_ref().filter(|known| known.serves(kid)) {
+            return Ok(known.clone());
+        }
+        let fresh = self.fetch().await?;
+        *cached = Some(fresh.clone());
+        Ok(fresh)
+    }
+
+    async fn fetch(&self) -> Result<Cached, SourceError> {
+        let (fetcher, source) = (self.fetcher.clone(), self.source.clone());
+        let fetched = tokio::task::spawn_blocking(move || fetcher.fetch(&source)).await;
+        let fetched = fetched.map_err(|error| SourceError {
+            problem: format!("cannot fetch {}: {error}", self.source),
+            advice: "try again".to_owned(),
+        })??;
+        Ok(Cached {
+            keyset: Arc::new(fetched.keyset),
+            fetched: Instant::now(),
+            max_age: fetched.max_age.unwrap_or(DEFAULT_MAX_AGE),
+        })
+    }
+}

@@ -1,0 +1,99 @@
+use der::asn1::ObjectIdentifier;
+use thiserror::Error;
+
+/// Why a text is no usable set of keys. None of these ever holds a byte of it.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum KeyError {
+    /// The text has no PEM framing, and is not base64 either.
+    #[error("neither PEM nor base64 of PEM: truncated, or with characters that standard base64 has not")]
+    NotBase64,
+    /// There is not one `-----BEGIN …-----` line.
+    #[error("no PEM block; allowed are PEM text and standard base64 of it")]
+    NoBlock,
+    /// More blocks than anybody rotates.
+    #[error("{0} PEM blocks; allowed are at most 100")]
+    TooManyBlocks(usize),
+    /// Blocks, but none of them a key.
+    #[error("no key in any PEM block; allowed are P-256 and RSA keys")]
+    NoKey,
+    /// One block spoils the set.
+    #[error("block {number} ({label}): {reason}")]
+    Block {
+        /// Its place in the text, from 1.
+        number: usize,
+        /// What its `BEGIN` line says, if it is a plain label.
+        label: String,
+        /// What is wrong with it.
+        reason: BlockError,
+    },
+}
+
+/// Why a single PEM block is refused.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum BlockError {
+    /// The `END` line is missing or says something else, or the body is not base64.
+    #[error("broken or truncated PEM: the body must be whole base64, and the END line must match")]
+    BrokenPem,
+    /// The body is no DER of the structure that the label promises.
+    #[error("not a valid {0} structure")]
+    Malformed(&'static str),
+    /// A label that stands for no key.
+    #[error("no kind of key that is allowed; allowed are EC PRIVATE KEY, PRIVATE KEY, RSA PRIVATE KEY and PUBLIC KEY")]
+    UnknownLabel,
+    /// PKCS#8 encryption, or the older one that a `Proc-Type` line announces.
+    #[error("an encrypted key; decrypt it first, for instance with openssl pkey")]
+    Encrypted,
+    /// An X.509 certificate.
+    #[error("a certificate is not a key; extract its key with openssl x509 -pubkey -noout")]
+    Certificate,
+    /// A key pair on some other curve than P-256.
+    #[error("the curve is {}; allowed is P-256", curve_name(.0))]
+    OtherCurve(ObjectIdentifier),
+    /// SEC1 allows to leave out the curve; then it could be any.
+    #[error("it names no curve; allowed is P-256, named in the key")]
+    NoCurve,
+    /// Ed25519, RSA-PSS, DSA and so on.
+    #[error("the algorithm is {}; allowed are P-256 and RSA", algorithm_name(.0))]
+    OtherAlgorithm(ObjectIdentifier),
+    /// The private number is zero or beyond the order of the group.
+    #[error("the private key is out of range for P-256")]
+    OutOfRange,
+    /// The point is not on the curve, or not a point at all.
+    #[error("the public key is not a point on P-256")]
+    NotOnCurve,
+    /// The two halves are from different keys.
+    #[error("the private key does not match the public key beside it")]
+    Mismatch,
+    /// Too weak, or too slow.
+    #[error("RSA of {0} bits; allowed are 2048 to 4096")]
+    RsaSize(u32),
+    /// An even exponent, or 1, or one that no library takes.
+    #[error("the RSA public exponent is not an odd number between 3 and 2^32")]
+    RsaExponent,
+    /// A published key cannot sign.
+    #[error("a public key cannot come first: the first key signs")]
+    PublicKeyFirst,
+}
+
+fn curve_name(oid: &ObjectIdentifier) -> String {
+    match oid.to_string().as_str() {
+        "1.3.132.0.10" => "secp256k1".into(),
+        "1.3.132.0.33" => "P-224".into(),
+        "1.3.132.0.34" => "P-384".into(),
+        "1.3.132.0.35" => "P-521".into(),
+        other => other.into(),
+    }
+}
+
+fn algorithm_name(oid: &ObjectIdentifier) -> String {
+    match oid.to_string().as_str() {
+        "1.3.101.110" => "X25519".into(),
+        "1.3.101.111" => "X448".into(),
+        "1.3.101.112" => "Ed25519".into(),
+        "1.3.101.113" => "Ed448".into(),
+        "1.2.840.10040.4.1" => "DSA".into(),
+        "1.2.840.113549.1.1.10" => "RSA-PSS".into(),
+        "1.2.840.113549.1.3.1" => "Diffie-Hellman".into(),
+        other => other.into(),
+    }
+}
