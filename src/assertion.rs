@@ -83,8 +83,6 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
     use crate::protobuf::{Struct, build};
     use serde_json::json;

@@ -130,8 +130,6 @@ pub fn discovery(issuer: &serde_json::Value, scheme: &str, authority: &str, jwks
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     fn request(fields: &[(&str, &str)]) -> Headers {

@@ -70,18 +70,18 @@ impl<'a, H: Host> Evidence<'a, H> {
     /// The identity from the first source that yields anything, and that source.
     #[must_use]
     pub fn identity<'s>(&'s self, sources: &'s [IdentitySource]) -> Option<(Identity<'s>, &'s IdentitySource)> {
-        sources.iter().find_map(|source| Some((self.identity_from(source)?, source)))
+        sources.iter().find_map(|source| Some((self.identity_in(source)?, source)))
     }
 
-    fn identity_from<'s>(&'s self, source: &'s IdentitySource) -> Option<Identity<'s>> {
+    fn identity_in<'s>(&'s self, source: &'s IdentitySource) -> Option<Identity<'s>> {
         match source {
-            IdentitySource::Metadata { namespace, path } => self.from_metadata(namespace, path.as_deref()),
-            IdentitySource::Headers(claims) => self.from_headers(claims),
-            IdentitySource::ClientCertificate(claims) => self.from_certificate(claims),
+            IdentitySource::Metadata { namespace, path } => self.in_metadata(namespace, path.as_deref()),
+            IdentitySource::Headers(claims) => self.in_headers(claims),
+            IdentitySource::ClientCertificate(claims) => self.in_certificate(claims),
         }
     }
 
-    fn from_metadata(&self, namespace: &str, path: Option<&[String]>) -> Option<Identity<'_>> {
+    fn in_metadata(&self, namespace: &str, path: Option<&[String]>) -> Option<Identity<'_>> {
         let metadata = self.metadata.get_or_init(|| self.host.metadata()).as_deref()?;
         let namespace = metadata_namespace(metadata, namespace)?;
         let object = match path {
@@ -92,7 +92,7 @@ impl<'a, H: Host> Evidence<'a, H> {
         yields.then_some(Identity::Object(object))
     }
 
-    fn from_headers<'s>(&'s self, claims: &'s [(String, HeaderName)]) -> Option<Identity<'s>> {
+    fn in_headers<'s>(&'s self, claims: &'s [(String, HeaderName)]) -> Option<Identity<'s>> {
         let mut found = Vec::new();
         for (claim, header) in claims {
             let mut values = self.headers.values(header.as_str());
@@ -114,7 +114,7 @@ impl<'a, H: Host> Evidence<'a, H> {
         Identity::from_named(found)
     }
 
-    fn from_certificate<'s>(&'s self, claims: &'s [(String, CertificateField)]) -> Option<Identity<'s>> {
+    fn in_certificate<'s>(&'s self, claims: &'s [(String, CertificateField)]) -> Option<Identity<'s>> {
         if !self.host.is_mtls() {
             return None;
         }

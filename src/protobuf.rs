@@ -175,7 +175,7 @@ pub(crate) mod build {
     //! Messages for tests.
     #![allow(clippy::cast_possible_truncation)]
 
-    use super::put_bytes;
+    use super::{Fields, Wire, put_bytes};
     use serde_json::Value as Json;
 
     /// A JSON value as a serialised `google.protobuf.Value`.
@@ -205,6 +205,15 @@ pub(crate) mod build {
         map(members.map(|(name, member)| (name.as_bytes().to_vec(), value(member))))
     }
 
+    /// The length-delimited fields of a message.
+    pub(crate) fn bytes_fields(message: &[u8]) -> Vec<(u32, Vec<u8>)> {
+        let fields = Fields(message).filter_map(|(tag, wire)| match wire {
+            Wire::Bytes(bytes) => Some((tag, bytes.to_vec())),
+            _ => None,
+        });
+        fields.collect()
+    }
+
     /// A `map<string, message>` in field 1.
     pub(crate) fn map(entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Vec<u8> {
         let mut message = Vec::new();
@@ -220,8 +229,6 @@ pub(crate) mod build {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;

@@ -38,8 +38,11 @@ pub struct Routes {
     claim_headers: Vec<ClaimHeader>,
     default: Rc<Route>,
     last_id: Cell<usize>,
-    seen: RefCell<BTreeMap<Vec<u8>, Result<Rc<Route>, BadRoute>>>,
+    seen: RefCell<BTreeMap<Vec<u8>, Verdict>>,
 }
+
+/// What metadata turned out to be.
+type Verdict = Result<Rc<Route>, BadRoute>;
 
 impl Routes {
     /// Routes under these settings.
@@ -53,7 +56,7 @@ impl Routes {
     ///
     /// # Errors
     /// [`BadRoute`] if its metadata is invalid, which is logged when it is first seen.
-    pub fn current(&self, host: &impl Host) -> Result<Rc<Route>, BadRoute> {
+    pub fn current(&self, host: &impl Host) -> Verdict {
         let metadata = host.route_metadata().map_err(|_| BadRoute)?;
         if metadata.is_empty() {
             return Ok(Rc::clone(&self.default));
@@ -70,7 +73,7 @@ impl Routes {
         route
     }
 
-    fn read(&self, metadata: &[u8], host: &impl Host) -> Result<Rc<Route>, BadRoute> {
+    fn read(&self, metadata: &[u8], host: &impl Host) -> Verdict {
         let Some(overrides) = metadata_namespace(metadata, NAMESPACE) else { return Ok(Rc::clone(&self.default)) };
         match self.settings.for_route(overrides) {
             Ok(settings) if settings == self.settings => Ok(Rc::clone(&self.default)),

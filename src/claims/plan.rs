@@ -208,8 +208,8 @@ impl Source {
             Self::IssuedAt => Resolved::Integer(facts.issued_at),
             Self::ExpiresAt => Resolved::Integer(facts.expires_at),
             Self::Text(sources) => {
-                let texts = sources.iter().filter_map(|source| source.resolve(facts.identity));
-                Resolved::Text(texts.filter(|text| !text.is_empty()).next().unwrap_or_default())
+                let mut texts = sources.iter().filter_map(|source| source.resolve(facts.identity));
+                Resolved::Text(texts.find(|text| !text.is_empty()).unwrap_or_default())
             }
             Self::Groups { from, filter } => {
                 let mut groups = from.resolve(facts.identity);
