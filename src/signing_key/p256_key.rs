@@ -91,7 +91,8 @@ impl P256Key {
         let der = p256::pkcs8::EncodePublicKey::to_public_key_der(&self.public)
             .map(|document| document.as_bytes().to_vec())
             .unwrap_or_default();
-        ::pem::encode(&::pem::Pem::new("PUBLIC KEY", der))
+        let lines = ::pem::EncodeConfig::new().set_line_ending(::pem::LineEnding::LF);
+        ::pem::encode_config(&::pem::Pem::new("PUBLIC KEY", der), lines)
     }
 }
 

@@ -1,0 +1,10 @@
+//! Identity, request and configuration in; the claims of an assertion out.
+//!
+//! What a configuration decides is worked out once, in a [`Plan`]: which claims there are, in the order of their
+//! names, and where each comes from. A request then only fills it in.
+
+mod plan;
+mod resolved;
+
+pub use plan::{Facts, Payload, Plan};
+pub use resolved::json_number;

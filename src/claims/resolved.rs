@@ -1,0 +1,172 @@
+use std::borrow::Cow;
+
+use crate::identity::Claim;
+use crate::protobuf::{List, Struct, Value};
+
+/// Nesting beyond this is nobody's claim, and each level costs stack.
+const MAX_DEPTH: usize = 32;
+
+/// A claim's value for one request.
+#[derive(Debug, PartialEq)]
+pub(super) enum Resolved<'a> {
+    Text(Cow<'a, str>),
+    Texts(Vec<Cow<'a, str>>),
+    Integer(u64),
+    Claim(Claim<'a>),
+    Constant(&'a Constant),
+}
+
+/// A configured value, in both of the forms that are sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Constant {
+    json: String,
+    text: String,
+}
+
+impl Constant {
+    pub(super) fn new(value: &serde_json::Value) -> Self {
+        Self { json: value.to_string(), text: constant_text(value) }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+fn constant_text(value: &serde_json::Value) -> String {
+    use serde_json::Value as Json;
+    match value {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        Json::Array(items) => items.iter().map(constant_text).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+/// A value that JSON or a header cannot hold; its claim is left out.
+pub(super) struct Unrepresentable;
+
+impl Resolved<'_> {
+    /// Appends the value as JSON.
+    pub(super) fn write_json(&self, out: &mut Vec<u8>) -> Result<(), Unrepresentable> {
+        match self {
+            Self::Text(text) => write_text(text, out),
+            Self::Texts(texts) => write_texts(texts.iter().map(AsRef::as_ref), out),
+            Self::Integer(number) => out.extend_from_slice(number.to_string().as_bytes()),
+            Self::Constant(constant) => out.extend_from_slice(constant.json.as_bytes()),
+            Self::Claim(Claim::Text(text)) => write_text(text, out),
+            Self::Claim(Claim::Texts(texts)) => write_texts(texts.iter().copied(), out),
+            Self::Claim(Claim::Value(value)) => return write_value(*value, MAX_DEPTH, out),
+        }
+        Ok(())
+    }
+
+    /// The value as the text of a header: lists joined with commas, objects as JSON, null as nothing.
+    pub(super) fn header_text(&self) -> Result<String, Unrepresentable> {
+        Ok(match self {
+            Self::Text(text) => text.to_string(),
+            Self::Texts(texts) => texts.join(","),
+            Self::Integer(number) => number.to_string(),
+            Self::Constant(constant) => constant.text.clone(),
+            Self::Claim(Claim::Text(text)) => (*text).to_owned(),
+            Self::Claim(Claim::Texts(texts)) => texts.join(","),
+            Self::Claim(Claim::Value(Value::List(list))) => {
+                list.items().map(value_text).collect::<Result<Vec<_>, _>>()?.join(",")
+            }
+            Self::Claim(Claim::Value(value)) => value_text(*value)?,
+        })
+    }
+}
+
+/// A string, number or bool as text, as identity providers disagree about the types of IDs and groups.
+pub(super) fn scalar_text(value: Value<'_>) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(bytes) => str::from_utf8(bytes).ok().map(Cow::Borrowed),
+        Value::Number(number) => json_number(number).map(Cow::Owned),
+        Value::Bool(bool) => Some(Cow::Borrowed(if bool { "true" } else { "false" })),
+        Value::Null | Value::Struct(_) | Value::List(_) => None,
+    }
+}
+
+fn value_text(value: Value<'_>) -> Result<String, Unrepresentable> {
+    match value {
+        Value::Null => Ok(String::new()),
+        Value::Struct(_) | Value::List(_) => {
+            let mut json = Vec::new();
+            write_value(value, MAX_DEPTH, &mut json)?;
+            String::from_utf8(json).map_err(|_| Unrepresentable)
+        }
+        scalar => scalar_text(scalar).map(Cow::into_owned).ok_or(Unrepresentable),
+    }
+}
+
+/// A double as JSON has it: whole numbers without a fraction; none for what is not finite.
+#[must_use]
+pub fn json_number(number: f64) -> Option<String> {
+    /// Up to here every whole number has a double of its own (2^53).
+    const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_992.0;
+    if number == 0.0 {
+        Some("0".into())
+    } else if number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER {
+        Some(format!("{number:.0}"))
+    } else {
+        serde_json::Number::from_f64(number).map(|number| number.to_string())
+    }
+}
+
+/// Appends a JSON string.
+pub(super) fn write_text(text: &str, out: &mut Vec<u8>) {
+    // Writing to a Vec cannot fail.
+    let _ = serde_json::to_writer(out, text);
+}
+
+fn write_texts<'a>(texts: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (index, text) in texts.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_text(text, out);
+    }
+    out.push(b']');
+}
+
+fn write_value(value: Value<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), Unrepresentable> {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(bool) => out.extend_from_slice(if bool { b"true" } else { b"false" }),
+        Value::Number(number) => out.extend_from_slice(json_number(number).ok_or(Unrepresentable)?.as_bytes()),
+        Value::String(bytes) => write_text(str::from_utf8(bytes).map_err(|_| Unrepresentable)?, out),
+        Value::Struct(object) => write_object(object, depth.checked_sub(1).ok_or(Unrepresentable)?, out)?,
+        Value::List(list) => write_list(list, depth.checked_sub(1).ok_or(Unrepresentable)?, out)?,
+    }
+    Ok(())
+}
+
+/// An object with its members sorted: protobuf has no order of its own.
+fn write_object(object: Struct<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), Unrepresentable> {
+    let members: std::collections::BTreeMap<&[u8], Value<'_>> = object.members().collect();
+    out.push(b'{');
+    for (index, (name, value)) in members.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_text(str::from_utf8(name).map_err(|_| Unrepresentable)?, out);
+        out.push(b':');
+        write_value(value, depth, out)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+fn write_list(list: List<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), Unrepresentable> {
+    out.push(b'[');
+    for (index, item) in list.items().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_value(item, depth, out)?;
+    }
+    out.push(b']');
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! Raw bytes in, a configuration that cannot be invalid out.
+//!
+//! After this, nothing on the request path can fail for a reason of configuration, but what a route's metadata says.
+
+mod error;
+mod field;
+mod key_source;
+mod settings;
+
+use std::time::Duration;
+
+pub use error::ConfigError;
+pub use key_source::{KeyFile, KeySource};
+pub use settings::{Audience, ClaimRule, IssuerFormat, OnMissingIdentity, Settings};
+
+use crate::header::HeaderName;
+use crate::identity::{CertificateField, IdentitySource};
+use crate::protobuf::Struct;
+use error::show;
+use field::{Field, Members};
+
+/// Claims that are the filter's own; a configuration cannot re-map them.
+const OWN_CLAIMS: [&str; 5] = ["aud", "exp", "iat", "iss", "jti"];
+const DISCOVERY_PATH: &str = "/.well-known/pomerium";
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Where the signature is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SignerChoice {
+    /// By the host if it can, else in Wasm.
+    #[default]
+    Auto,
+    /// By the host, or not at all.
+    Host,
+    /// In Wasm.
+    Wasm,
+}
+
+/// An unsigned header that carries one claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimHeader {
+    /// The header's name.
+    pub header: HeaderName,
+    /// The claim's name.
+    pub claim: String,
+}
+
+/// The plugin's configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// Where the signing keys come from.
+    pub key_source: KeySource,
+    /// Where the signature is computed.
+    pub signer: SignerChoice,
+    /// The header that carries the assertion.
+    pub assertion_header: HeaderName,
+    /// What stands before the token in it.
+    pub assertion_prefix: String,
+    /// `exp − iat`, in whole seconds.
+    pub token_lifetime: u64,
+    /// How long an assertion may be used again.
+    pub reuse: Option<Duration>,
+    /// Where an identity is looked for, in order.
+    pub identity_sources: Vec<IdentitySource>,
+    /// Unsigned claim headers.
+    pub claim_headers: Vec<ClaimHeader>,
+    /// The longest value of the assertion header that is forwarded, in bytes.
+    pub max_assertion_bytes: Option<usize>,
+    /// The path of the keyset.
+    pub jwks_path: String,
+    /// How long clients may keep the keyset, in whole seconds.
+    pub jwks_max_age: u64,
+    /// Whether `/.pomerium/jwt` and `/.pomerium/user` are answered.
+    pub user_endpoints: bool,
+    /// What a route can override.
+    pub settings: Settings,
+}
+
+impl Config {
+    /// Reads a plugin configuration: empty, JSON, or a serialised `google.protobuf.Struct`.
+    /// `environment` looks up a variable of the module's environment.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the field, what it got and what is allowed; never a key.
+    pub fn read(bytes: &[u8], environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut members = Members::new(String::new(), object(bytes)?);
+        let config = Self::from_members(&mut members, environment)?;
+        members.finish()?;
+        config.checked()
+    }
+
+    fn from_members(members: &mut Members, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut settings = Settings::default();
+        settings.apply(members)?;
+        Ok(Self {
+            key_source: KeySource::read(members, environment)?,
+            signer: members.take("signer").map(signer).transpose()?.unwrap_or_default(),
+            assertion_header: match members.take("assertion_header") {
+                Some(field) => header_name(field)?,
+                None => HeaderName::assertion(),
+            },
+            assertion_prefix: members.take("assertion_prefix").map(prefix).transpose()?.unwrap_or_default(),
+            token_lifetime: seconds(members.take("token_lifetime"), 300, 1, 24 * HOUR.as_secs())?,
+            reuse: members.take("reuse").map(reuse).transpose()?,
+            identity_sources: match members.take("identity_sources") {
+                Some(field) => field.items()?.into_iter().map(identity_source).collect::<Result<_, _>>()?,
+                None => vec![IdentitySource::jwt_authn()],
+            },
+            claim_headers: members.take("jwt_claims_headers").map(claim_headers).transpose()?.unwrap_or_default(),
+            max_assertion_bytes: members.take("max_assertion_bytes").map(|field| field.size()).transpose()?,
+            jwks_path: match members.take("jwks_path") {
+                Some(field) => field.path()?,
+                None => format!("{DISCOVERY_PATH}/jwks.json"),
+            },
+            jwks_max_age: seconds(members.take("jwks_max_age"), 60, 0, 365 * 24 * HOUR.as_secs())?,
+            user_endpoints: members.take("user_endpoints").map(|field| field.bool()).transpose()?.unwrap_or(false),
+            settings,
+        })
+    }
+
+    /// What concerns more than one field.
+    fn checked(self) -> Result<Self, ConfigError> {
+        let lifetime = Duration::from_secs(self.token_lifetime);
+        if let Some(reuse) = self.reuse.filter(|reuse| *reuse > lifetime / 2) {
+            let got = format!("\"{}s\" with token_lifetime \"{}s\"", reuse.as_secs_f64(), self.token_lifetime);
+            return Err(ConfigError::invalid("reuse", got, "at most half of token_lifetime"));
+        }
+        if [DISCOVERY_PATH, "/.pomerium/jwt", "/.pomerium/user"].contains(&self.jwks_path.as_str()) {
+            let allowed = "a path that the filter does not answer with something else";
+            return Err(ConfigError::invalid("jwks_path", show(&self.jwks_path), allowed));
+        }
+        let mut taken = vec![&self.assertion_header];
+        for ClaimHeader { header, .. } in &self.claim_headers {
+            if taken.iter().any(|other| other.is_alias_of(header.as_str())) {
+                let allowed =
+                    "headers that differ from the assertion header and from each other, also with _ or . read as -";
+                return Err(ConfigError::invalid("jwt_claims_headers", show(header.as_str()), allowed));
+            }
+            taken.push(header);
+        }
+        Ok(self)
+    }
+}
+
+/// The configuration as an object: nothing, JSON, or a `Struct`. A `Struct` can begin like JSON (its first bytes are
+/// a tag that is a line feed, and a length that may be `{`), but never be JSON to its end.
+fn object(bytes: &[u8]) -> Result<serde_json::Map<String, serde_json::Value>, ConfigError> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(serde_json::Map::new());
+    }
+    let not_json = match serde_json::from_slice(bytes) {
+        Ok(serde_json::Value::Object(members)) => return Ok(members),
+        Ok(other) => return Err(ConfigError::invalid("configuration", field::kind(&other), "an object")),
+        Err(error) => error,
+    };
+    let message = Struct::new(bytes);
+    match field::to_json(message) {
+        Some(members) if message.is_well_formed() => Ok(members),
+        _ => Err(ConfigError::NotJson { line: not_json.line(), column: not_json.column() }),
+    }
+}
+
+fn signer(field: Field) -> Result<SignerChoice, ConfigError> {
+    field.one_of(&[("auto", SignerChoice::Auto), ("host", SignerChoice::Host), ("wasm", SignerChoice::Wasm)])
+}
+
+fn header_name(field: Field) -> Result<HeaderName, ConfigError> {
+    let (error, name) = field.text_or("a header name as HTTP allows it, and none that steers the connection")?;
+    HeaderName::parse(&name).ok_or(error)
+}
+
+/// Visible ASCII, with blanks inside and at the end (RFC 9110, section 5.5).
+fn prefix(field: Field) -> Result<String, ConfigError> {
+    let (error, prefix) = field.text_or("visible ASCII characters and spaces, not beginning with a space")?;
+    let allowed = prefix.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') && !prefix.starts_with(' ');
+    if allowed { Ok(prefix) } else { Err(error) }
+}
+
+fn reuse(field: Field) -> Result<Duration, ConfigError> {
+    field.duration(Duration::from_millis(1)..=12 * HOUR)
+}
+
+fn seconds(field: Option<Field>, default: u64, min: u64, max: u64) -> Result<u64, ConfigError> {
+    field.map_or(Ok(default), |field| field.seconds(min..=max))
+}
+
+fn identity_source(field: Field) -> Result<IdentitySource, ConfigError> {
+    let (kind, source) = field.only_member(&["metadata", "headers", "client_certificate"])?;
+    match kind.as_str() {
+        "metadata" => metadata_source(source),
+        "headers" => Ok(IdentitySource::Headers(source.named(header_name)?)),
+        _ => Ok(IdentitySource::ClientCertificate(source.named(certificate_field)?)),
+    }
+}
+
+fn metadata_source(field: Field) -> Result<IdentitySource, ConfigError> {
+    let mut members = field.members()?;
+    let namespace = members.required("namespace", "the name of a metadata namespace")?.non_empty_text()?;
+    let path = members.take("path").map(|path| path.texts()).transpose()?;
+    members.finish()?;
+    Ok(IdentitySource::Metadata { namespace, path })
+}
+
+fn certificate_field(field: Field) -> Result<CertificateField, ConfigError> {
+    field.one_of(&[
+        ("uri_san", CertificateField::UriSan),
+        ("dns_san", CertificateField::DnsSan),
+        ("subject", CertificateField::Subject),
+        ("sha256_fingerprint", CertificateField::Sha256Fingerprint),
+    ])
+}
+
+/// The three forms: a map of header to claim, a list of claims, and such a list as one string with commas.
+fn claim_headers(field: Field) -> Result<Vec<ClaimHeader>, ConfigError> {
+    match field.kind() {
+        field::Kind::Object => {
+            let named = field.entries()?.into_iter().map(|(name, claim)| {
+                let allowed = "header names as HTTP allows them, each with the name of a claim";
+                let header = HeaderName::parse(&name).ok_or_else(|| claim.named_error(&name, allowed))?;
+                Ok(ClaimHeader { header, claim: claim.non_empty_text()? })
+            });
+            named.collect()
+        }
+        field::Kind::List => field.items()?.into_iter().map(claim_header).collect(),
+        _ => field
+            .comma_separated("a map of header to claim, a list of claims, or claims with commas between")?
+            .into_iter()
+            .map(claim_header)
+            .collect(),
+    }
+}
+
+fn claim_header(field: Field) -> Result<ClaimHeader, ConfigError> {
+    let (error, claim) = field.text_or("a claim whose name can end a header name; the map form takes any claim")?;
+    match HeaderName::for_claim(&claim) {
+        Some(header) => Ok(ClaimHeader { header, claim }),
+        None => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! Who the user is: from Envoy's dynamic metadata, from headers that an earlier filter set, or from a client certificate.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use crate::header::HeaderName;
+use crate::host::{Headers, Host};
+use crate::protobuf::{Struct, Value, metadata_namespace};
+
+/// The field of a client certificate that holds a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateField {
+    /// The first URI in the subject alternative names, such as a SPIFFE ID.
+    UriSan,
+    /// The first DNS name in the subject alternative names.
+    DnsSan,
+    /// The subject's distinguished name (RFC 2253).
+    Subject,
+    /// The SHA-256 of the DER certificate, in lowercase hexadecimal.
+    Sha256Fingerprint,
+}
+
+/// One place to look for an identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdentitySource {
+    /// An object in the dynamic metadata.
+    Metadata {
+        /// The metadata's namespace.
+        namespace: String,
+        /// The names to walk down from it; without, the object under the namespace's lowest name that has one.
+        path: Option<Vec<String>>,
+    },
+    /// Headers that an earlier filter set, by claim.
+    Headers(Vec<(String, HeaderName)>),
+    /// Fields of the certificate on an mTLS connection, by claim.
+    ClientCertificate(Vec<(String, CertificateField)>),
+}
+
+impl IdentitySource {
+    /// What jwt_authn's `payload_in_metadata` writes.
+    #[must_use]
+    pub fn jwt_authn() -> Self {
+        Self::Metadata { namespace: "envoy.filters.http.jwt_authn".into(), path: None }
+    }
+
+    /// What kind of source it is, for logs and for provenance.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Metadata { .. } => "metadata",
+            Self::Headers(_) => "headers",
+            Self::ClientCertificate(_) => "client_certificate",
+        }
+    }
+}
+
+/// What a request shows of its user. The metadata is read at most once, and only if a source asks for it.
+pub struct Evidence<'a, H> {
+    host: &'a H,
+    headers: &'a Headers,
+    metadata: OnceCell<Option<Vec<u8>>>,
+}
+
+impl<'a, H: Host> Evidence<'a, H> {
+    /// The evidence of the current request.
+    pub fn new(host: &'a H, headers: &'a Headers) -> Self {
+        Self { host, headers, metadata: OnceCell::new() }
+    }
+
+    /// The identity from the first source that yields anything, and that source.
+    #[must_use]
+    pub fn identity<'s>(&'s self, sources: &'s [IdentitySource]) -> Option<(Identity<'s>, &'s IdentitySource)> {
+        sources.iter().find_map(|source| Some((self.identity_in(source)?, source)))
+    }
+
+    fn identity_in<'s>(&'s self, source: &'s IdentitySource) -> Option<Identity<'s>> {
+        match source {
+            IdentitySource::Metadata { namespace, path } => self.in_metadata(namespace, path.as_deref()),
+            IdentitySource::Headers(claims) => self.in_headers(claims),
+            IdentitySource::ClientCertificate(claims) => self.in_certificate(claims),
+        }
+    }
+
+    fn in_metadata(&self, namespace: &str, path: Option<&[String]>) -> Option<Identity<'_>> {
+        let metadata = self.metadata.get_or_init(|| self.host.metadata()).as_deref()?;
+        let namespace = metadata_namespace(metadata, namespace)?;
+        let object = match path {
+            Some(path) => path.iter().try_fold(namespace, |object, name| as_object(object.get(name)?))?,
+            None => lowest_object(namespace)?,
+        };
+        let yields = object.members().any(|(_, value)| value != Value::Null);
+        yields.then_some(Identity::Object(object))
+    }
+
+    fn in_headers<'s>(&'s self, claims: &'s [(String, HeaderName)]) -> Option<Identity<'s>> {
+        let mut found = Vec::new();
+        for (claim, header) in claims {
+            let mut values = self.headers.values(header.as_str());
+            if claim == "groups" {
+                let groups: Vec<_> =
+                    values.filter_map(text).flat_map(|value| value.split(',')).map(str::trim).collect();
+                let groups: Vec<_> = groups.into_iter().filter(|group| !group.is_empty()).collect();
+                if !groups.is_empty() {
+                    found.push((claim.as_str(), Named::Texts(groups)));
+                }
+                continue;
+            }
+            match (values.next(), values.next()) {
+                (_, Some(_)) => return None,
+                (Some(value), None) => found.extend(named(claim, text(value).map(Cow::Borrowed))),
+                (None, None) => {}
+            }
+        }
+        Identity::from_named(found)
+    }
+
+    fn in_certificate<'s>(&'s self, claims: &'s [(String, CertificateField)]) -> Option<Identity<'s>> {
+        if !self.host.is_mtls() {
+            return None;
+        }
+        let value = |field| self.host.certificate(field).and_then(|value| String::from_utf8(value).ok());
+        let found = claims.iter().filter_map(|(claim, field)| named(claim, value(*field).map(Cow::Owned)));
+        Identity::from_named(found.collect())
+    }
+}
+
+fn text(value: &[u8]) -> Option<&str> {
+    str::from_utf8(value).ok()
+}
+
+fn named<'a>(claim: &'a str, value: Option<Cow<'a, str>>) -> Option<(&'a str, Named<'a>)> {
+    let value = value.filter(|value| !value.is_empty())?;
+    Some((claim, Named::Text(value)))
+}
+
+fn as_object(value: Value<'_>) -> Option<Struct<'_>> {
+    match value {
+        Value::Struct(object) => Some(object),
+        _ => None,
+    }
+}
+
+fn lowest_object(namespace: Struct<'_>) -> Option<Struct<'_>> {
+    let objects = namespace.members().filter_map(|(name, value)| Some((name, as_object(value)?)));
+    objects.min_by_key(|(name, _)| *name).map(|(_, object)| object)
+}
+
+/// What a source knows of a user, by claim name.
+#[derive(Debug)]
+pub enum Identity<'a> {
+    /// An object of any JSON types.
+    Object(Struct<'a>),
+    /// Texts, by the claims that were configured.
+    Named(Vec<(&'a str, Named<'a>)>),
+}
+
+/// A claim from a source that has only texts.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Named<'a> {
+    /// A single one.
+    Text(Cow<'a, str>),
+    /// A list, of groups.
+    Texts(Vec<&'a str>),
+}
+
+/// The value of one claim of an identity.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Claim<'a> {
+    /// Any JSON type.
+    Value(Value<'a>),
+    /// A text.
+    Text(&'a str),
+    /// A list of texts.
+    Texts(&'a [&'a str]),
+}
+
+impl<'a> Identity<'a> {
+    fn from_named(claims: Vec<(&'a str, Named<'a>)>) -> Option<Self> {
+        if claims.is_empty() { None } else { Some(Self::Named(claims)) }
+    }
+
+    /// The claim at the end of these names, the first of which is a claim's.
+    #[must_use]
+    pub fn claim(&'a self, path: &[String]) -> Option<Claim<'a>> {
+        let (name, rest) = path.split_first()?;
+        match self {
+            Self::Object(object) => {
+                let value = rest.iter().try_fold(object.get(name)?, |value, name| as_object(value)?.get(name))?;
+                Some(Claim::Value(value))
+            }
+            Self::Named(claims) if rest.is_empty() => {
+                claims.iter().find(|(claim, _)| claim == name).map(|(_, value)| match value {
+                    Named::Text(text) => Claim::Text(text),
+                    Named::Texts(texts) => Claim::Texts(texts),
+                })
+            }
+            Self::Named(_) => None,
+        }
+    }
+
+    /// When the identity itself ends (`exp` of the user's own token), in seconds since the epoch.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<f64> {
+        match self {
+            Self::Object(object) => match object.get("exp")? {
+                Value::Number(seconds) => Some(seconds),
+                _ => None,
+            },
+            Self::Named(_) => None,
+        }
+    }
+
+    /// Appends bytes that differ for identities that differ.
+    pub fn fingerprint(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Object(object) => out.extend_from_slice(object.bytes()),
+            Self::Named(claims) => {
+                for (claim, value) in claims {
+                    let (kind, texts) = match value {
+                        Named::Text(text) => (b'1', std::slice::from_ref(&&**text).to_vec()),
+                        Named::Texts(texts) => (b'n', texts.clone()),
+                    };
+                    for text in [*claim].into_iter().chain(texts) {
+                        out.extend_from_slice(&text.len().to_le_bytes());
+                        out.push(kind);
+                        out.extend_from_slice(text.as_bytes());
+                    }
+                }
+            }
+        }
+    }
+}

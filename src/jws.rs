@@ -1,0 +1,34 @@
+//! JSON Web Signature, compact serialisation (RFC 7515, section 7.1).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// A protected header, encoded once for each key.
+#[derive(Debug)]
+pub struct ProtectedHeader(String);
+
+impl ProtectedHeader {
+    /// The header of assertions by this key.
+    #[must_use]
+    pub fn new(alg: &str, kid: &str) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"JWT"}}"#)))
+    }
+
+    /// What is signed: the encoded header, a dot, the encoded payload.
+    #[must_use]
+    pub fn signing_input(&self, payload: &[u8]) -> String {
+        let mut input = String::with_capacity(self.0.len() + 1 + payload.len().div_ceil(3) * 4);
+        input.push_str(&self.0);
+        input.push('.');
+        URL_SAFE_NO_PAD.encode_string(payload, &mut input);
+        input
+    }
+}
+
+/// The whole token: the signing input, a dot, the encoded signature.
+#[must_use]
+pub fn compact(mut signing_input: String, signature: &[u8]) -> String {
+    signing_input.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut signing_input);
+    signing_input
+}

@@ -1,0 +1,190 @@
+//! A key file that Envoy serves: fetched again and again, shared among the workers, never lost once loaded.
+//!
+//! Each VM looks at two places. What other workers have shared comes first, so that a new VM has keys before its first
+//! request; then the file itself, through Envoy's internal listener. The VM of Envoy's main thread can never reach that
+//! listener, and does not know that it is that VM: so a VM that has never reached it and has never seen a request keeps
+//! quiet about it, as long as others do reach it.
+
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::config::{KeyFile, SignerChoice};
+use crate::host::{Expected, Host, Level};
+use crate::keyring::{Keyring, KeyringError};
+use crate::metrics::Counter;
+
+/// How soon to look again while there are no keys at all.
+const RETRY: Duration = Duration::from_millis(100);
+/// How long the listener may be out of reach at start without a word about it.
+const START_GRACE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a fetch brought no keys.
+#[derive(Debug, Error, PartialEq, Eq)]
+enum FetchError {
+    #[error("the cluster {0:?} does not answer; it must lead to the internal listener that serves the file")]
+    Unreachable(String),
+    #[error("its internal listener answers with status {0}; allowed is 200 with the file")]
+    Status(u32),
+    #[error(transparent)]
+    Unusable(#[from] KeyringError),
+}
+
+/// The digest of a file's content, to tell one from the other.
+type Fingerprint = [u8; 32];
+
+/// What a VM knows of its key file.
+pub struct KeyFileWatch {
+    file: KeyFile,
+    choice: SignerChoice,
+    started: Duration,
+    in_flight: bool,
+    reached: bool,
+    fetched: Option<Fingerprint>,
+    active: Option<Fingerprint>,
+}
+
+impl KeyFileWatch {
+    /// A watch that has not looked yet.
+    #[must_use]
+    pub fn new(file: KeyFile, choice: SignerChoice, now: Duration) -> Self {
+        Self { file, choice, started: now, in_flight: false, reached: false, fetched: None, active: None }
+    }
+
+    /// When to look again.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        if self.active.is_some() { self.file.refresh } else { RETRY.min(self.file.refresh) }
+    }
+
+    /// Keys that another worker has shared, if they are others than those in use.
+    pub fn adopt(&mut self, host: &impl Host) -> Option<Keyring> {
+        let (text, _) = host.shared_data(&self.shared_keys())?;
+        let text = Zeroizing::new(text);
+        let fingerprint = fingerprint(&text);
+        if self.active == Some(fingerprint) {
+            return None;
+        }
+        let keyring = Keyring::from_text(&text, self.choice, host).ok()?;
+        self.active = Some(fingerprint);
+        Some(keyring)
+    }
+
+    /// Asks for the file, unless an answer is still due. `serves_requests` tells a worker from the main thread.
+    pub fn fetch(&mut self, host: &impl Host, serves_requests: bool) {
+        if self.in_flight {
+            return;
+        }
+        self.in_flight = host.fetch(&self.file.cluster, &self.file.path, TIMEOUT);
+        if !self.in_flight {
+            self.unreachable(host, serves_requests);
+        }
+    }
+
+    /// Takes the answer; without a status there was none. Returns keys if there are new ones.
+    pub fn answered(
+        &mut self,
+        host: &impl Host,
+        status: Option<u32>,
+        body: Vec<u8>,
+        serves_requests: bool,
+    ) -> Option<Keyring> {
+        self.in_flight = false;
+        let body = Zeroizing::new(body);
+        match status {
+            Some(200) => self.loaded(host, &body),
+            None | Some(503) => {
+                self.unreachable(host, serves_requests);
+                None
+            }
+            Some(other) => {
+                self.failed(host, &FetchError::Status(other));
+                None
+            }
+        }
+    }
+
+    fn loaded(&mut self, host: &impl Host, text: &[u8]) -> Option<Keyring> {
+        self.reached = true;
+        let fingerprint = fingerprint(text);
+        // Content that was seen before has been dealt with. What others shared meanwhile may be newer than it.
+        if self.fetched == Some(fingerprint) {
+            return None;
+        }
+        match Keyring::from_text(text, self.choice, host) {
+            Ok(keyring) => {
+                self.fetched = Some(fingerprint);
+                self.share(host, text, &keyring);
+                let is_new = self.active != Some(fingerprint);
+                self.active = Some(fingerprint);
+                is_new.then_some(keyring)
+            }
+            Err(error) => {
+                self.failed(host, &error.into());
+                None
+            }
+        }
+    }
+
+    /// Shares keys. The worker that is first to share them tells of them.
+    fn share(&self, host: &impl Host, text: &[u8], keyring: &Keyring) {
+        let was_failing = self.change_state(host, b"");
+        let expected = match host.shared_data(&self.shared_keys()) {
+            Some((shared, _)) if shared == text && !was_failing => return,
+            Some((_, version)) => Expected::Version(version),
+            None => Expected::Absent,
+        };
+        if host.set_shared_data(&self.shared_keys(), text, expected) {
+            host.add(Counter::KeyLoads, 1);
+            host.log(Level::Info, &format!("key file {}: {}", self.file.path, keyring.summary()));
+        }
+    }
+
+    fn unreachable(&mut self, host: &impl Host, serves_requests: bool) {
+        let others_have_keys = host.shared_data(&self.shared_keys()).is_some();
+        let overdue = !others_have_keys && host.now().saturating_sub(self.started) > START_GRACE;
+        if self.reached || overdue || (serves_requests && others_have_keys) {
+            let cluster = self.file.cluster.clone();
+            self.failed(host, &FetchError::Unreachable(cluster));
+        }
+    }
+
+    /// Counts a failure, and tells of it if it is another than the one before.
+    fn failed(&mut self, host: &impl Host, error: &FetchError) {
+        self.fetched = None;
+        host.add(Counter::KeyLoadFailures, 1);
+        let error = error.to_string();
+        if self.change_state(host, error.as_bytes()) {
+            let consequence = match self.active {
+                Some(_) => "the last good keys stay in use",
+                None => "requests are answered 503 until there are keys",
+            };
+            host.log(Level::Error, &format!("key file {}: {error}; {consequence}", self.file.path));
+        }
+    }
+
+    /// Notes for all workers what is wrong with the file, nothing if it is empty; true if this changes anything.
+    fn change_state(&self, host: &impl Host, state: &[u8]) -> bool {
+        let key = format!("{}.state", self.shared_keys());
+        match host.shared_data(&key) {
+            Some((shared, _)) if shared == state => false,
+            Some((_, version)) => host.set_shared_data(&key, state, Expected::Version(version)),
+            None if state.is_empty() => false,
+            None => host.set_shared_data(&key, state, Expected::Absent),
+        }
+    }
+
+    fn shared_keys(&self) -> String {
+        format!("attestation.key_file.{}.{}", self.file.cluster, self.file.path)
+    }
+}
+
+fn fingerprint(text: &[u8]) -> Fingerprint {
+    Sha256::digest(text).into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+use super::*;
+use crate::host::fake::FakeHost;
+
+const KEY_A: &[u8] = include_bytes!("../../tests/vectors/signing-key-a.b64");
+const KEY_B: &[u8] = include_bytes!("../../tests/vectors/signing-key-b.b64");
+
+fn watch(host: &FakeHost) -> KeyFileWatch {
+    let file = KeyFile { path: "/k".into(), cluster: "c".into(), refresh: Duration::from_secs(5) };
+    KeyFileWatch::new(file, SignerChoice::Auto, host.now())
+}
+
+/// Fetches, and hands over the answer; the kid of the keys that this brought.
+fn fetch(watch: &mut KeyFileWatch, host: &FakeHost, status: Option<u32>, body: &[u8]) -> Option<String> {
+    watch.fetch(host, false);
+    watch.answered(host, status, body.to_vec(), false).map(|keyring| keyring.signer().kid().to_owned())
+}
+
+fn failures(host: &FakeHost) -> u64 {
+    host.count(Counter::KeyLoadFailures)
+}
+
+fn errors(host: &FakeHost) -> usize {
+    host.log.borrow().iter().filter(|line| line.starts_with("Error")).count()
+}
+
+#[test]
+fn it_looks_often_until_there_are_keys() {
+    let host = FakeHost::default();
+    let mut watch = watch(&host);
+    assert_eq!(watch.period(), RETRY);
+    assert!(fetch(&mut watch, &host, Some(200), KEY_A).is_some());
+    assert_eq!(watch.period(), Duration::from_secs(5));
+}
+
+#[test]
+fn keys_are_taken_once_and_shared() {
+    let host = FakeHost::default();
+    let (mut first, mut second) = (watch(&host), watch(&host));
+    assert!(fetch(&mut first, &host, Some(200), KEY_A).is_some());
+    assert_eq!(fetch(&mut first, &host, Some(200), KEY_A), None);
+    assert!(second.adopt(&host).is_some());
+    assert!(second.adopt(&host).is_none());
+    assert_eq!(fetch(&mut second, &host, Some(200), KEY_A), None);
+    assert_eq!(host.count(Counter::KeyLoads), 1);
+}
+
+#[test]
+fn an_old_answer_does_not_take_back_what_another_worker_has_shared() {
+    let host = FakeHost::default();
+    let (mut first, mut second) = (watch(&host), watch(&host));
+    fetch(&mut first, &host, Some(200), KEY_A);
+    fetch(&mut second, &host, Some(200), KEY_A);
+    fetch(&mut first, &host, Some(200), KEY_B);
+    assert!(second.adopt(&host).is_some());
+    assert_eq!(fetch(&mut second, &host, Some(200), KEY_A), None);
+    assert!(first.adopt(&host).is_none());
+    assert_eq!(fetch(&mut second, &host, Some(200), KEY_B), None);
+}
+
+#[test]
+fn failures_keep_the_keys_and_are_told_once() {
+    let host = FakeHost::default();
+    let (mut first, mut second) = (watch(&host), watch(&host));
+    fetch(&mut first, &host, Some(200), KEY_A);
+    fetch(&mut second, &host, Some(200), KEY_A);
+    for _ in 0..3 {
+        assert_eq!(fetch(&mut first, &host, Some(200), b"junk"), None);
+        assert_eq!(fetch(&mut second, &host, Some(200), b"junk"), None);
+    }
+    assert_eq!((failures(&host), errors(&host)), (6, 1));
+    fetch(&mut first, &host, Some(404), b"");
+    assert_eq!(errors(&host), 2);
+    assert_eq!(fetch(&mut first, &host, Some(200), KEY_A), None);
+    assert!(host.log.borrow().last().unwrap().starts_with("Info: key file /k: 1 published"));
+    fetch(&mut second, &host, Some(200), b"junk");
+    assert_eq!(errors(&host), 3);
+}
+
+#[test]
+fn a_vm_that_cannot_reach_the_file_keeps_quiet_while_others_can() {
+    let host = FakeHost::default();
+    let (mut worker, mut main_thread) = (watch(&host), watch(&host));
+    fetch(&mut main_thread, &host, Some(503), b"");
+    fetch(&mut worker, &host, Some(200), KEY_A);
+    host.now.set(host.now() + Duration::from_secs(3600));
+    fetch(&mut main_thread, &host, Some(503), b"");
+    host.reachable.set(false);
+    fetch(&mut main_thread, &host, None, b"");
+    assert_eq!((failures(&host), errors(&host)), (0, 0));
+}
+
+#[test]
+fn a_listener_that_nobody_reaches_is_told_of_after_a_while() {
+    let host = FakeHost::default();
+    let mut watch = watch(&host);
+    fetch(&mut watch, &host, Some(503), b"");
+    assert_eq!(errors(&host), 0);
+    host.now.set(host.now() + START_GRACE * 2);
+    fetch(&mut watch, &host, Some(503), b"");
+    fetch(&mut watch, &host, None, b"");
+    assert_eq!(errors(&host), 1);
+}
+
+#[test]
+fn only_one_request_is_under_way() {
+    let host = FakeHost::default();
+    let mut watch = watch(&host);
+    watch.fetch(&host, false);
+    assert!(watch.in_flight);
+    host.reachable.set(false);
+    watch.fetch(&host, false);
+    assert!(watch.in_flight);
+    watch.answered(&host, None, Vec::new(), false);
+    assert!(!watch.in_flight);
+}

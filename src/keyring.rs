@@ -1,0 +1,122 @@
+//! Keys in use: the one that signs, and the keyset that is served.
+
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::config::SignerChoice;
+use crate::endpoint::Document;
+use crate::host::{Expected, Host, Level};
+use crate::metrics::Gauge;
+use crate::signer::{Signer, SignerError};
+use crate::signing_key::{KeyError, P256Key, SigningKeys};
+
+/// Shared data that holds the ephemeral key of this Envoy.
+const EPHEMERAL: &str = "attestation.ephemeral_key";
+
+/// Why keys cannot be used.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum KeyringError {
+    /// The text is no usable set of keys.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The first key cannot sign here.
+    #[error("signer: {0}")]
+    Signer(#[from] SignerError),
+    /// The host has no randomness, or shares none.
+    #[error("the host gives no randomness for an ephemeral key; set signing_key or signing_key_file")]
+    NoEphemeralKey,
+}
+
+/// A set of keys that is ready for requests.
+pub struct Keyring {
+    signer: Signer,
+    jwks: Document,
+    published: usize,
+}
+
+impl Keyring {
+    /// Reads a PEM text, or base64 of it.
+    ///
+    /// # Errors
+    /// A [`KeyringError`]; none ever holds a byte of a key.
+    pub fn from_text(text: &[u8], choice: SignerChoice, host: &impl Host) -> Result<Self, KeyringError> {
+        let keys = SigningKeys::parse(text)?;
+        for number in keys.repeated() {
+            host.log(Level::Warn, &format!("block {number} repeats an earlier key and is left out"));
+        }
+        Self::new(&keys, choice, host)
+    }
+
+    /// The ephemeral key that all workers of this Envoy share, made by the first of them.
+    ///
+    /// # Errors
+    /// A [`KeyringError`].
+    pub fn ephemeral(choice: SignerChoice, host: &impl Host) -> Result<Self, KeyringError> {
+        let key = shared_ephemeral_key(host).ok_or(KeyringError::NoEphemeralKey)?;
+        Self::new(&SigningKeys::ephemeral(key), choice, host)
+    }
+
+    fn new(keys: &SigningKeys, choice: SignerChoice, host: &impl Host) -> Result<Self, KeyringError> {
+        let signer = Signer::new(keys.signing_key(), choice, host)?;
+        let keyring =
+            Self { signer, jwks: Document::new(keys.published().json()), published: keys.published().keys().len() };
+        host.set(Gauge::KeysPublished, u64::try_from(keyring.published).unwrap_or_default());
+        host.set(Gauge::LastKeyLoad, host.now().as_secs());
+        Ok(keyring)
+    }
+
+    /// The key that signs.
+    #[must_use]
+    pub fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    /// The keyset.
+    #[must_use]
+    pub fn jwks(&self) -> &Document {
+        &self.jwks
+    }
+
+    /// One line about the keys, without the keys.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let place = if self.signer.signs_on_host() { "host" } else { "Wasm" };
+        format!("{} published, signing in {place} with kid {}", self.published, self.signer.kid())
+    }
+}
+
+fn shared_ephemeral_key(host: &impl Host) -> Option<P256Key> {
+    shared_scalar(host).or_else(|| {
+        let scalar = random_scalar(host)?;
+        if host.set_shared_data(EPHEMERAL, &*scalar, Expected::Absent) {
+            let key = P256Key::from_scalar(&scalar)?;
+            announce(&key, host);
+            return Some(key);
+        }
+        shared_scalar(host)
+    })
+}
+
+fn shared_scalar(host: &impl Host) -> Option<P256Key> {
+    let (scalar, _) = host.shared_data(EPHEMERAL)?;
+    P256Key::from_scalar(Zeroizing::new(scalar).first_chunk()?)
+}
+
+/// A random number that is a private key. All but one in 2^32 are.
+fn random_scalar(host: &impl Host) -> Option<Zeroizing<[u8; 32]>> {
+    (0..8).find_map(|_| {
+        let mut scalar = Zeroizing::new([0; 32]);
+        (host.fill_random(&mut *scalar) && P256Key::from_scalar(&scalar).is_some()).then_some(scalar)
+    })
+}
+
+fn announce(key: &P256Key, host: &impl Host) {
+    use base64::Engine as _;
+    let public = base64::engine::general_purpose::STANDARD.encode(key.public_key_pem());
+    host.log(
+        Level::Warn,
+        &format!(
+            "no signing key is configured: signing with an ephemeral key that is not published; public key: {public}"
+        ),
+    );
+}

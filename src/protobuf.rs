@@ -1,0 +1,275 @@
+//! `google.protobuf.Struct` as Envoy serialises it, read in place.
+//!
+//! Envoy's metadata holds what strangers' tokens said: any depth, any size, strings that are not UTF-8. So a
+//! message is only looked into where somebody asks, nothing is copied, and what is malformed reads as absent.
+//! `prost` does the wire format; its generated types would refuse a whole message for one bad string in it.
+
+use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
+
+/// One message's fields, in wire order; ends at the first malformed one.
+struct Fields<'a>(&'a [u8]);
+
+/// What a field holds, as far as the messages here need it.
+enum Wire<'a> {
+    Varint(u64),
+    Double(f64),
+    Bytes(&'a [u8]),
+    Other,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (u32, Wire<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let (tag, wire_type) = decode_key(&mut self.0).ok()?;
+        let wire = match wire_type {
+            WireType::Varint => Wire::Varint(decode_varint(&mut self.0).ok()?),
+            WireType::SixtyFourBit => Wire::Double(f64::from_le_bytes(*self.take(8)?.first_chunk()?)),
+            WireType::LengthDelimited => {
+                let length = usize::try_from(decode_varint(&mut self.0).ok()?).ok()?;
+                Wire::Bytes(self.take(length)?)
+            }
+            WireType::ThirtyTwoBit => self.take(4).map(|_| Wire::Other)?,
+            WireType::StartGroup | WireType::EndGroup => return None,
+        };
+        Some((tag, wire))
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+}
+
+/// The last bytes of a field, as protobuf has it for fields that are not repeated.
+fn last_bytes(message: &[u8], tag: u32) -> Option<&[u8]> {
+    Fields(message).fold(None, |last, field| match field {
+        (number, Wire::Bytes(bytes)) if number == tag => Some(bytes),
+        _ => last,
+    })
+}
+
+/// The entries of a `map<string, …>` field. On the wire it is a repeated message of key 1 and value 2.
+fn map_entries(message: &[u8], tag: u32) -> impl Iterator<Item = (&[u8], &[u8])> {
+    Fields(message).filter_map(move |field| match field {
+        (number, Wire::Bytes(entry)) if number == tag => {
+            Some((last_bytes(entry, 1).unwrap_or_default(), last_bytes(entry, 2).unwrap_or_default()))
+        }
+        _ => None,
+    })
+}
+
+/// The namespace of an `envoy.config.core.v3.Metadata`, from its `filter_metadata`.
+#[must_use]
+pub fn metadata_namespace<'a>(metadata: &'a [u8], namespace: &str) -> Option<Struct<'a>> {
+    map_entries(metadata, 1).filter(|(name, _)| *name == namespace.as_bytes()).last().map(|(_, value)| Struct(value))
+}
+
+/// A `google.protobuf.Struct`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Struct<'a>(&'a [u8]);
+
+impl<'a> Struct<'a> {
+    /// Reads the bytes as a `Struct`. Every byte string is one; see [`Struct::is_well_formed`].
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The serialised message.
+    #[must_use]
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// Whether the bytes are wholly members, as a configuration must be and metadata need not.
+    #[must_use]
+    pub fn is_well_formed(self) -> bool {
+        let mut fields = Fields(self.0);
+        fields.by_ref().all(|(tag, wire)| tag == 1 && matches!(wire, Wire::Bytes(_))) && fields.0.is_empty()
+    }
+
+    /// The members, in wire order, which is none; a member without a value is left out.
+    pub fn members(self) -> impl Iterator<Item = (&'a [u8], Value<'a>)> {
+        map_entries(self.0, 1).filter_map(|(name, value)| Some((name, Value::new(value)?)))
+    }
+
+    /// The member of this name.
+    #[must_use]
+    pub fn get(self, name: &str) -> Option<Value<'a>> {
+        let entry = map_entries(self.0, 1).filter(|(key, _)| *key == name.as_bytes()).last();
+        entry.and_then(|(_, value)| Value::new(value))
+    }
+}
+
+/// A `google.protobuf.Value`: what JSON can say, with strings that may be no UTF-8 and numbers that may be no number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value<'a> {
+    /// JSON's `null`.
+    Null,
+    /// A double.
+    Number(f64),
+    /// A string, unchecked.
+    String(&'a [u8]),
+    /// A bool.
+    Bool(bool),
+    /// An object.
+    Struct(Struct<'a>),
+    /// An array.
+    List(List<'a>),
+}
+
+impl<'a> Value<'a> {
+    fn new(bytes: &'a [u8]) -> Option<Self> {
+        Fields(bytes).fold(None, |last, field| match field {
+            (1, Wire::Varint(_)) => Some(Self::Null),
+            (2, Wire::Double(number)) => Some(Self::Number(number)),
+            (3, Wire::Bytes(text)) => Some(Self::String(text)),
+            (4, Wire::Varint(bool)) => Some(Self::Bool(bool != 0)),
+            (5, Wire::Bytes(members)) => Some(Self::Struct(Struct(members))),
+            (6, Wire::Bytes(items)) => Some(Self::List(List(items))),
+            _ => last,
+        })
+    }
+}
+
+/// A `google.protobuf.ListValue`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct List<'a>(&'a [u8]);
+
+impl<'a> List<'a> {
+    /// The items in order.
+    pub fn items(self) -> impl Iterator<Item = Value<'a>> {
+        Fields(self.0).filter_map(|field| match field {
+            (1, Wire::Bytes(value)) => Value::new(value),
+            _ => None,
+        })
+    }
+}
+
+/// Appends a length-delimited field to a message.
+pub fn put_bytes(message: &mut Vec<u8>, tag: u32, bytes: &[u8]) {
+    encode_key(tag, WireType::LengthDelimited, message);
+    encode_varint(u64::try_from(bytes.len()).unwrap_or_default(), message);
+    message.extend_from_slice(bytes);
+}
+
+/// The bool and the bytes of a message of `1` bool, `2` bytes, as the host's `sign` answers.
+#[must_use]
+pub fn bool_and_bytes(message: &[u8]) -> (bool, &[u8]) {
+    Fields(message).fold((false, &[][..]), |(bool, bytes), field| match field {
+        (1, Wire::Varint(value)) => (value != 0, bytes),
+        (2, Wire::Bytes(value)) => (bool, value),
+        _ => (bool, bytes),
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod build {
+    //! Messages for tests.
+    #![allow(clippy::cast_possible_truncation)]
+
+    use super::{Fields, Wire, put_bytes};
+    use serde_json::Value as Json;
+
+    /// A JSON value as a serialised `google.protobuf.Value`.
+    pub(crate) fn value(json: &Json) -> Vec<u8> {
+        let mut message = Vec::new();
+        match json {
+            Json::Null => message.extend([0x08, 0x00]),
+            Json::Number(number) => {
+                message.push(0x11);
+                message.extend(number.as_f64().unwrap_or_default().to_le_bytes());
+            }
+            Json::String(text) => put_bytes(&mut message, 3, text.as_bytes()),
+            Json::Bool(bool) => message.extend([0x20, u8::from(*bool)]),
+            Json::Object(_) => put_bytes(&mut message, 5, &object(json)),
+            Json::Array(items) => {
+                let mut list = Vec::new();
+                items.iter().for_each(|item| put_bytes(&mut list, 1, &value(item)));
+                put_bytes(&mut message, 6, &list);
+            }
+        }
+        message
+    }
+
+    /// A JSON object as a serialised `google.protobuf.Struct`.
+    pub(crate) fn object(json: &Json) -> Vec<u8> {
+        let members = json.as_object().into_iter().flatten();
+        map(members.map(|(name, member)| (name.as_bytes().to_vec(), value(member))))
+    }
+
+    /// The length-delimited fields of a message.
+    pub(crate) fn bytes_fields(message: &[u8]) -> Vec<(u32, Vec<u8>)> {
+        let fields = Fields(message).filter_map(|(tag, wire)| match wire {
+            Wire::Bytes(bytes) => Some((tag, bytes.to_vec())),
+            _ => None,
+        });
+        fields.collect()
+    }
+
+    /// A `map<string, message>` in field 1.
+    pub(crate) fn map(entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Vec<u8> {
+        let mut message = Vec::new();
+        for (name, value) in entries {
+            let mut entry = Vec::new();
+            put_bytes(&mut entry, 1, &name);
+            put_bytes(&mut entry, 2, &value);
+            put_bytes(&mut message, 1, &entry);
+        }
+        message
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_json_type_is_read() {
+        let bytes = build::object(&json!({"n": null, "d": 1.5, "s": "x", "b": true, "o": {"a": 1}, "l": ["y", 2]}));
+        let object = Struct::new(&bytes);
+        assert!(object.is_well_formed());
+        assert_eq!(object.get("n"), Some(Value::Null));
+        assert_eq!(object.get("d"), Some(Value::Number(1.5)));
+        assert_eq!(object.get("s"), Some(Value::String(b"x")));
+        assert_eq!(object.get("b"), Some(Value::Bool(true)));
+        assert_eq!(object.get("missing"), None);
+        let Some(Value::Struct(inner)) = object.get("o") else { unreachable!() };
+        assert_eq!(inner.get("a"), Some(Value::Number(1.0)));
+        let Some(Value::List(list)) = object.get("l") else { unreachable!() };
+        assert!(list.items().eq([Value::String(b"y"), Value::Number(2.0)]));
+    }
+
+    #[test]
+    fn a_message_that_is_cut_off_ends_early() {
+        let bytes = build::object(&json!({"a": "x", "b": "y"}));
+        let cut = Struct::new(&bytes[..bytes.len() - 1]);
+        assert!(!cut.is_well_formed());
+        assert_eq!(cut.members().count(), 1);
+    }
+
+    fn walk(value: Value<'_>, depth: usize) {
+        match value {
+            Value::Struct(members) if depth < 50 => members.members().for_each(|(_, value)| walk(value, depth + 1)),
+            Value::List(items) if depth < 50 => items.items().for_each(|value| walk(value, depth + 1)),
+            _ => {}
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            walk(Value::Struct(Struct::new(&bytes)), 0);
+            let _ = (Struct::new(&bytes).is_well_formed(), bool_and_bytes(&bytes), metadata_namespace(&bytes, "a"));
+        }
+    }
+}

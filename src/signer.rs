@@ -1,0 +1,168 @@
+//! Where the signature is computed: by the host's BoringSSL, or in Wasm.
+//!
+//! Envoy's foreign function `sign` (1.37 and later) is several times as fast as any Wasm. It is only trusted after it
+//! has signed once and the signature was verified in Wasm with the key that is published.
+
+use p256::ecdsa::signature::{Signer as _, Verifier as _};
+use p256::ecdsa::{Signature, SigningKey as EcdsaKey, VerifyingKey};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::config::SignerChoice;
+use crate::host::Host;
+use crate::jws::ProtectedHeader;
+use crate::protobuf::{bool_and_bytes, put_bytes};
+use crate::signing_key::{P256Key, RsaKey, SigningKey};
+
+const SELF_CHECK: &[u8] = b"attestation-filter self-check";
+
+/// Why a key cannot be used for signing on this host.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum SignerError {
+    /// `signer: host` where it cannot be.
+    #[error(
+        "got host, but this Envoy has no working foreign function sign (1.37 and later have); allowed are auto and wasm"
+    )]
+    NoHostFunction,
+    /// RSA where the host cannot sign.
+    #[error(
+        "an RSA key needs signer: host, and this Envoy has no working foreign function sign (1.37 and later have); \
+         allowed is a P-256 key"
+    )]
+    RsaNeedsHost,
+    /// `signer: wasm` with RSA.
+    #[error("got wasm with an RSA key; allowed with RSA are host and auto")]
+    RsaInWasm,
+}
+
+/// Nothing could sign.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("neither the host nor Wasm could sign")]
+pub struct NotSigned;
+
+/// Who computed a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignedBy {
+    /// The host.
+    Host,
+    /// Wasm, as configured or as the host has no `sign`.
+    Wasm,
+    /// Wasm, because the host failed.
+    Fallback,
+}
+
+/// One key, ready to sign.
+pub struct Signer {
+    kid: String,
+    header: ProtectedHeader,
+    host: Option<HostSigner>,
+    wasm: Option<EcdsaKey>,
+}
+
+impl Signer {
+    /// Prepares the key; with `auto` and `host` this asks the host for a signature.
+    ///
+    /// # Errors
+    /// A [`SignerError`] if the key cannot sign as chosen.
+    pub fn new(key: &SigningKey, choice: SignerChoice, host: &impl Host) -> Result<Self, SignerError> {
+        let jwk = key.jwk();
+        let (by_host, wasm) = match key {
+            SigningKey::P256(key) => (HostSigner::p256(key), Some(key.signing_key())),
+            SigningKey::Rsa(_) if choice == SignerChoice::Wasm => return Err(SignerError::RsaInWasm),
+            SigningKey::Rsa(key) => (Some(HostSigner::rsa(key)), None),
+        };
+        let by_host = by_host
+            .filter(|_| choice != SignerChoice::Wasm)
+            .filter(|signer| signer.sign(host, SELF_CHECK).is_some_and(|signature| verifies(key, &signature)));
+        match (choice, &by_host, &wasm) {
+            (_, None, None) => Err(SignerError::RsaNeedsHost),
+            (SignerChoice::Host, None, _) => Err(SignerError::NoHostFunction),
+            _ => {
+                let header = ProtectedHeader::new(jwk.alg(), jwk.kid());
+                Ok(Self { kid: jwk.kid().to_owned(), header, host: by_host, wasm })
+            }
+        }
+    }
+
+    /// The key's ID.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// The protected header of this key's assertions.
+    #[must_use]
+    pub fn header(&self) -> &ProtectedHeader {
+        &self.header
+    }
+
+    /// Whether the host signs.
+    #[must_use]
+    pub fn signs_on_host(&self) -> bool {
+        self.host.is_some()
+    }
+
+    /// The signature as JWS has it: 64 bytes `r‖s` for ES256 (RFC 7518, section 3.4), as long as the modulus for RS256.
+    ///
+    /// # Errors
+    /// [`NotSigned`] if the host fails and there is nothing to fall back to.
+    pub fn sign(&self, host: &impl Host, message: &[u8]) -> Result<(Vec<u8>, SignedBy), NotSigned> {
+        let by_host = self.host.as_ref().map(|signer| signer.sign(host, message));
+        if let Some(Some(signature)) = by_host {
+            return Ok((signature, SignedBy::Host));
+        }
+        let key = self.wasm.as_ref().ok_or(NotSigned)?;
+        let signature: Signature = key.try_sign(message).map_err(|_| NotSigned)?;
+        let signed_by = if by_host.is_some() { SignedBy::Fallback } else { SignedBy::Wasm };
+        Ok((signature.to_bytes().to_vec(), signed_by))
+    }
+}
+
+/// The call of the host's `sign`, all but the message prepared.
+struct HostSigner {
+    /// The fields before the message: hash and key.
+    request: Zeroizing<Vec<u8>>,
+    /// How long an RSA signature is; none for ECDSA, which comes as DER.
+    rsa_bytes: Option<usize>,
+}
+
+impl HostSigner {
+    fn p256(key: &P256Key) -> Option<Self> {
+        Some(Self { request: sign_request(&key.pkcs8_der().ok()?), rsa_bytes: None })
+    }
+
+    fn rsa(key: &RsaKey) -> Self {
+        Self { request: sign_request(key.pkcs8_der()), rsa_bytes: Some(key.public_key().modulus().len()) }
+    }
+
+    fn sign(&self, host: &impl Host, message: &[u8]) -> Option<Vec<u8>> {
+        let mut request = Zeroizing::new(Vec::with_capacity(self.request.len() + message.len() + 8));
+        request.extend_from_slice(&self.request);
+        put_bytes(&mut request, 3, message);
+        let answer = host.sign(&request)?;
+        let (true, signature) = bool_and_bytes(&answer) else { return None };
+        match self.rsa_bytes {
+            Some(length) => (signature.len() == length).then(|| signature.to_vec()),
+            // Strict DER, both numbers in the range of the group: what any verifier would refuse is refused here.
+            None => Signature::from_der(signature).ok().map(|signature| signature.to_bytes().to_vec()),
+        }
+    }
+}
+
+fn sign_request(pkcs8: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut request = Zeroizing::new(Vec::with_capacity(pkcs8.len() + 16));
+    put_bytes(&mut request, 1, b"sha256");
+    put_bytes(&mut request, 2, pkcs8);
+    request
+}
+
+fn verifies(key: &SigningKey, signature: &[u8]) -> bool {
+    match key {
+        SigningKey::P256(key) => Signature::from_slice(signature)
+            .is_ok_and(|signature| VerifyingKey::from(key.public_key()).verify(SELF_CHECK, &signature).is_ok()),
+        SigningKey::Rsa(key) => key.public_key().verifies(SELF_CHECK, signature),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! The filter in a real Envoy, seen only from outside: raw bytes in, raw bytes at the upstream, the log, the stats.
+//!
+//! Every test starts an Envoy of its own (or shares one with the other cases of its table), on ports taken from the
+//! kernel, and takes it down again. At the end of each, the log must hold no trace of a trap; see `support::traps`.
+//!
+//! `make test-e2e` builds the module, fetches an Envoy and runs this. By hand:
+//! `ENVOY=/path/to/envoy ATTESTATION_FILTER_WASM=/path/to/attestation_filter.wasm cargo test --test e2e`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(unreachable_pub)]
+
+/// Envoy, the upstream behind it, the client in front of it, and an independent judge of tokens.
+mod support;
+
+/// The token to the byte: header, members, times, issuer and audience for every shape of host.
+mod assertion;
+/// Each field of the plugin configuration, and how a bad value is refused.
+mod config;
+/// The paths that the filter answers itself.
+mod endpoints;
+/// Whatever bytes a client sends, no worker falls.
+mod failure;
+/// What is removed from a request, what is set on it.
+mod headers;
+/// Which signing keys are accepted, which refused, and what is published.
+mod keys;

@@ -1,0 +1,251 @@
+//! The configuration that an Envoy is started with: a builder over the JSON form of Envoy's own configuration, so that
+//! a test can put any piece of Envoy's documentation into it as it stands.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::envoy::{Envoy, Refused};
+use super::listener;
+use super::paths;
+use super::replaced::replace_file;
+
+/// The plugin configuration, in one of the forms that Envoy hands on.
+#[derive(Clone, Debug)]
+pub enum Configuration {
+    /// No `configuration` at all.
+    Absent,
+    /// `google.protobuf.Struct`: what an operator writes as plain YAML.
+    Struct(Value),
+    /// `google.protobuf.StringValue`: JSON as text, or whatever the text is.
+    Text(String),
+}
+
+impl Configuration {
+    fn to_any(&self) -> Option<Value> {
+        match self {
+            Self::Absent => None,
+            Self::Struct(value) => Some(json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": value})),
+            Self::Text(text) => {
+                Some(json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": text}))
+            }
+        }
+    }
+}
+
+impl From<Value> for Configuration {
+    fn from(value: Value) -> Self {
+        Self::Struct(value)
+    }
+}
+
+/// What an Envoy is started with.
+#[derive(Clone, Debug)]
+pub struct Bootstrap {
+    configuration: Configuration,
+    environment: BTreeMap<String, String>,
+    pub(super) host_environment: BTreeMap<String, String>,
+    pub(super) concurrency: u32,
+    pub(super) log_level: &'static str,
+    pub(super) filters: Vec<Value>,
+    pub(super) routes: Vec<Value>,
+    pub(super) http: Value,
+    pub(super) transport_socket: Option<Value>,
+    key_file: Option<Vec<u8>>,
+    is_dynamic: bool,
+    envoy: PathBuf,
+    module: PathBuf,
+}
+
+impl Bootstrap {
+    /// One worker, the filter with this configuration, and one route to the upstream.
+    pub fn new(configuration: impl Into<Configuration>) -> Self {
+        Self {
+            configuration: configuration.into(),
+            environment: BTreeMap::new(),
+            host_environment: BTreeMap::new(),
+            concurrency: 1,
+            log_level: "info",
+            filters: Vec::new(),
+            routes: Vec::new(),
+            http: json!({}),
+            transport_socket: None,
+            key_file: None,
+            is_dynamic: false,
+            envoy: paths::envoy(),
+            module: paths::module(),
+        }
+    }
+
+    /// Sets a variable in the module's environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets a variable in Envoy's environment and lets the module see it.
+    pub fn host_env(mut self, name: &str, value: &str) -> Self {
+        self.host_environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// Runs so many workers, and spreads connections over them evenly.
+    pub fn workers(mut self, count: u32) -> Self {
+        self.concurrency = count;
+        self
+    }
+
+    /// Logs at `debug` or `trace` instead of `info`.
+    pub fn log_level(mut self, level: &'static str) -> Self {
+        self.log_level = level;
+        self
+    }
+
+    /// Puts an HTTP filter in front of ours, after those put there before.
+    pub fn filter(mut self, filter: Value) -> Self {
+        self.filters.push(filter);
+        self
+    }
+
+    /// Puts a route before the one that takes everything.
+    pub fn route(mut self, route: Value) -> Self {
+        self.routes.push(route);
+        self
+    }
+
+    /// Sets fields of the HTTP connection manager.
+    pub fn http(mut self, fields: Value) -> Self {
+        merge(&mut self.http, fields);
+        self
+    }
+
+    /// Encrypts the listener.
+    pub fn transport_socket(mut self, transport_socket: Value) -> Self {
+        self.transport_socket = Some(transport_socket);
+        self
+    }
+
+    /// Lets Envoy serve a key file, at any path, from the cluster `signing_key`.
+    pub fn key_file(mut self, content: impl AsRef<[u8]>) -> Self {
+        self.key_file = Some(content.as_ref().to_vec());
+        self
+    }
+
+    /// Takes the filter from a watched file, so that [`Envoy::push_accepted`] can replace it.
+    pub fn dynamic(mut self) -> Self {
+        self.is_dynamic = true;
+        self
+    }
+
+    /// Runs another Envoy binary.
+    pub fn envoy(mut self, binary: PathBuf) -> Self {
+        self.envoy = binary;
+        self
+    }
+
+    /// Runs another module in place of the filter.
+    pub fn module(mut self, module: PathBuf) -> Self {
+        self.module = module;
+        self
+    }
+
+    /// Starts Envoy and waits until it serves.
+    pub fn start(self) -> Envoy {
+        Envoy::start(self)
+    }
+
+    /// Starts Envoy and waits until it gives up.
+    pub fn start_refused(self) -> Refused {
+        Envoy::start_refused(self)
+    }
+
+    pub(super) fn binary(&self) -> &Path {
+        &self.envoy
+    }
+
+    /// The filter as Envoy's `Wasm` message, with this plugin configuration.
+    pub(super) fn wasm(&self, configuration: &Configuration) -> Value {
+        let mut plugin = json!({
+            "name": "attestation",
+            "root_id": "attestation",
+            "failure_policy": "FAIL_RELOAD",
+            "vm_config": {
+                "vm_id": "attestation",
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": {"local": {"filename": self.module}},
+                "environment_variables": {
+                    "key_values": self.environment,
+                    "host_env_keys": self.host_environment.keys().collect::<Vec<_>>(),
+                },
+            },
+        });
+        if let Some(any) = configuration.to_any() {
+            plugin["configuration"] = any;
+        }
+        json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": plugin})
+    }
+
+    /// Writes every file that Envoy reads into `directory` and says which one is the bootstrap.
+    pub(super) fn write(&self, directory: &Path, upstream: SocketAddr) -> PathBuf {
+        let bootstrap = self.to_json(directory, upstream);
+        let path = directory.join("bootstrap.json");
+        fs::write(&path, serde_json::to_vec_pretty(&bootstrap).expect("JSON")).expect("write the bootstrap");
+        path
+    }
+
+    fn to_json(&self, directory: &Path, upstream: SocketAddr) -> Value {
+        let mut listeners = vec![listener::public(self, self.filter_config(directory))];
+        let mut clusters = vec![listener::upstream_cluster(upstream)];
+        if let Some(content) = &self.key_file {
+            let path = paths::key_file(directory);
+            fs::create_dir_all(path.parent().expect("a directory")).expect("make the key directory");
+            replace_file(&path, content);
+            listeners.push(listener::signing_key(&path));
+            clusters.push(listener::signing_key_cluster());
+        }
+        json!({
+            "node": {"id": "test", "cluster": "test"},
+            "admin": {"address": listener::loopback(0)},
+            "bootstrap_extensions": [listener::internal_listeners()],
+            "static_resources": {"listeners": listeners, "clusters": clusters},
+        })
+    }
+
+    fn filter_config(&self, directory: &Path) -> Value {
+        if self.is_dynamic {
+            self.write_dynamic(directory, &self.configuration, 1);
+            listener::discovered_filter(&paths::dynamic_filter(directory))
+        } else {
+            json!({"name": "attestation", "typed_config": self.wasm(&self.configuration)})
+        }
+    }
+
+    /// Writes the discovery response that hands Envoy the filter with this plugin configuration.
+    pub(super) fn write_dynamic(&self, directory: &Path, configuration: &Configuration, version: u64) {
+        let path = paths::dynamic_filter(directory);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("make the discovery directory");
+        let response = json!({
+            "version_info": version.to_string(),
+            "resources": [{
+                "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+                "name": "attestation",
+                "typed_config": self.wasm(configuration),
+            }],
+        });
+        replace_file(&path, &serde_json::to_vec(&response).expect("JSON"));
+    }
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (name, value) in from {
+                merge(into.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}

@@ -1,0 +1,246 @@
+//! A running Envoy, or one that refused to run.
+
+use std::cell::Cell;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::admin::Admin;
+use super::bootstrap::{Bootstrap, Configuration};
+use super::eventually::eventually;
+use super::http::{Client, Reply, Request};
+use super::jose::{Assertion, KeySet};
+use super::replaced::replace_file;
+use super::upstream::Upstream;
+use super::{JWKS_PATH, paths, traps};
+
+/// A running Envoy with an upstream of its own. Dropping it ends the process and looks for traps in its log; when the
+/// test has failed, it prints the log instead.
+pub struct Envoy {
+    process: Process,
+    bootstrap: Bootstrap,
+    admin: Admin,
+    address: SocketAddr,
+    upstream: Upstream,
+    version: Cell<u64>,
+}
+
+/// An Envoy that ended by itself.
+pub struct Refused {
+    /// All that it logged.
+    pub log: String,
+    /// How it ended.
+    pub status: ExitStatus,
+}
+
+impl Envoy {
+    /// Starts and waits until it serves.
+    pub(super) fn start(bootstrap: Bootstrap) -> Self {
+        let upstream = Upstream::start();
+        let mut process = Process::spawn(&bootstrap, upstream.address());
+        let admin = process.admin();
+        let address = eventually("Envoy to be ready", || {
+            process.assert_running();
+            admin.is_ready().then(|| admin.listener("public"))
+        });
+        Self { process, bootstrap, admin, address, upstream, version: Cell::new(1) }
+    }
+
+    /// Starts and waits until it has ended.
+    pub(super) fn start_refused(bootstrap: Bootstrap) -> Refused {
+        let upstream = Upstream::start();
+        let mut process = Process::spawn(&bootstrap, upstream.address());
+        let status = eventually("Envoy to give up", || process.child.try_wait().expect("ask for its end"));
+        Refused { log: process.log(), status }
+    }
+
+    /// Where clients connect to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Opens a connection.
+    pub fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// Sends a request over a connection of its own.
+    pub fn send(&self, request: &Request) -> Reply {
+        self.connect().send(request)
+    }
+
+    /// Sends a GET over a connection of its own.
+    pub fn get(&self, target: &str) -> Reply {
+        self.send(&Request::get(target))
+    }
+
+    /// The keyset, from its usual place.
+    pub fn keys(&self) -> KeySet {
+        let reply = self.get(JWKS_PATH);
+        assert_eq!(reply.status, 200, "keyset: {:?}", reply.body);
+        KeySet::from_json(reply.json())
+    }
+
+    /// Sends a request and reads the assertion that reached the upstream, verified with the published keys.
+    pub fn attest(&self, request: &Request) -> Assertion {
+        self.keys().verify(&self.send(request).token())
+    }
+
+    /// How many requests have reached the upstream.
+    pub fn upstream_requests(&self) -> usize {
+        self.upstream.requests()
+    }
+
+    /// All that Envoy has logged.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// The lines that Envoy logged after the log was so many bytes long.
+    pub fn log_since(&self, mark: usize) -> String {
+        self.log().split_off(mark)
+    }
+
+    /// Envoy's administration interface.
+    pub fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// Hands Envoy another plugin configuration and waits until it is taken.
+    pub fn push_accepted(&self, configuration: impl Into<Configuration>) {
+        let configuration = configuration.into();
+        let verdict = self.push(&configuration);
+        assert!(verdict.is_accepted, "rejected: {configuration:?}\n{}", verdict.log);
+    }
+
+    /// Hands a one-worker Envoy another plugin configuration, with `label` as its audience, and waits until requests
+    /// are signed by it. A 503 in the meantime must say when to try again.
+    pub fn reconfigure(&self, label: &str, mut configuration: Value) -> Assertion {
+        configuration["audience"] = label.into();
+        self.push_accepted(configuration);
+        let token = eventually(label, || {
+            let reply = self.get("/");
+            if reply.status == 503 {
+                assert!(reply.header("retry-after").is_some(), "{label}: 503 without retry-after");
+                return None;
+            }
+            let token = reply.token();
+            (Assertion::read(&token).claim("aud") == label).then_some(token)
+        });
+        self.keys().verify(&token)
+    }
+
+    /// Hands Envoy another plugin configuration, waits until it is rejected and returns what was logged on that.
+    pub fn push_rejected(&self, configuration: impl Into<Configuration>) -> String {
+        let configuration = configuration.into();
+        let verdict = self.push(&configuration);
+        assert!(!verdict.is_accepted, "accepted: {configuration:?}");
+        verdict.log
+    }
+
+    /// Hands Envoy another plugin configuration and waits for its verdict.
+    pub fn push(&self, configuration: &Configuration) -> Verdict {
+        let mark = self.log().len();
+        let (accepted, rejected) = self.admin.discoveries();
+        self.version.set(self.version.get() + 1);
+        self.bootstrap.write_dynamic(self.process.directory.path(), configuration, self.version.get());
+        let is_accepted = eventually("a verdict on the configuration", || {
+            let now = self.admin.discoveries();
+            (now != (accepted, rejected)).then_some(now.0 > accepted)
+        });
+        Verdict { is_accepted, log: self.log_since(mark) }
+    }
+
+    /// Replaces the key file.
+    pub fn replace_key_file(&self, content: impl AsRef<[u8]>) {
+        replace_file(&paths::key_file(self.process.directory.path()), content.as_ref());
+    }
+
+    /// Envoy's `/config_dump`.
+    pub fn config_dump(&self) -> Value {
+        self.admin.get("/config_dump").json()
+    }
+}
+
+/// What Envoy made of a configuration.
+pub struct Verdict {
+    /// Whether it serves now.
+    pub is_accepted: bool,
+    /// What was logged in the meantime.
+    pub log: String,
+}
+
+struct Process {
+    child: Child,
+    directory: TempDir,
+}
+
+impl Process {
+    fn spawn(bootstrap: &Bootstrap, upstream: SocketAddr) -> Self {
+        let directory = tempfile::tempdir().expect("a directory for Envoy's files");
+        let config = bootstrap.write(directory.path(), upstream);
+        let log = File::create(directory.path().join("envoy.log")).expect("create the log");
+        let child = Command::new(bootstrap.binary())
+            .arg("--disable-hot-restart")
+            .args(["--concurrency", &bootstrap.concurrency.to_string()])
+            .args(["--log-level", bootstrap.log_level])
+            .args(["--file-flush-interval-msec", "20"])
+            .arg("--admin-address-path")
+            .arg(directory.path().join("admin"))
+            .arg("--config-path")
+            .arg(config)
+            .envs(&bootstrap.host_environment)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("share the log"))
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|e| panic!("cannot run {} ({e}): `make envoy` fetches one", bootstrap.binary().display()));
+        Self { child, directory }
+    }
+
+    fn admin(&mut self) -> Admin {
+        let path = self.directory.path().join("admin");
+        let address = eventually("Envoy's admin address", || {
+            self.assert_running();
+            fs::read_to_string(&path).ok()?.trim().parse().ok()
+        });
+        Admin::at(address)
+    }
+
+    fn assert_running(&mut self) {
+        if let Some(status) = self.child.try_wait().expect("ask whether Envoy runs") {
+            panic!("Envoy ended with {status}");
+        }
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.path().join("envoy.log")
+    }
+
+    fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.log_path()).expect("read the log")).into_owned()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let log = self.log();
+        if thread::panicking() {
+            eprintln!("--- Envoy's log, from {} on ---\n{}", self.log_path().display(), last_lines(&log, 150));
+        } else {
+            traps::assert_none(&log);
+        }
+    }
+}
+
+fn last_lines(log: &str, count: usize) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}

@@ -1,0 +1,257 @@
+//! Requests and replies over a plain socket, with nothing between a test and the bytes.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::message::{
+    Lines, content_length, find, is_chunked, latin1, read_chunked, read_lines, read_sized, read_start_line,
+};
+use super::upstream::Seen;
+use super::{ASSERTION_HEADER, HOST};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A byte stream to a listener, plain or encrypted.
+pub trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+
+/// One HTTP/1.1 connection.
+pub struct Client {
+    stream: BufReader<Box<dyn Stream>>,
+}
+
+impl Client {
+    /// Opens a plain connection.
+    pub fn connect(address: SocketAddr) -> Self {
+        Self::over(Box::new(tcp(address)))
+    }
+
+    /// Speaks HTTP over a stream that is already open.
+    pub fn over(stream: Box<dyn Stream>) -> Self {
+        Self { stream: BufReader::new(stream) }
+    }
+
+    /// Sends a request and waits for its reply.
+    ///
+    /// # Panics
+    /// If the peer closes instead of answering.
+    pub fn send(&mut self, request: &Request) -> Reply {
+        self.try_send_raw(&request.to_bytes(), &request.method).expect("a reply")
+    }
+
+    /// Sends any bytes and reads whatever reply they bring; `None` if the peer closed without one.
+    pub fn send_raw(&mut self, bytes: &[u8]) -> Option<Reply> {
+        self.try_send_raw(bytes, "GET").ok()
+    }
+
+    /// Sends some bytes and closes.
+    pub fn abandon(mut self, bytes: &[u8]) {
+        let _ = self.stream.get_mut().write_all(bytes).and_then(|()| self.stream.get_mut().flush());
+    }
+
+    fn try_send_raw(&mut self, bytes: &[u8], method: &str) -> io::Result<Reply> {
+        // Envoy may answer and close before it has read a request to its end.
+        let _ = self.stream.get_mut().write_all(bytes).and_then(|()| self.stream.get_mut().flush());
+        Reply::read(&mut self.stream, method)
+    }
+}
+
+/// A connected socket that does not wait for ever.
+pub fn tcp(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("connect");
+    stream.set_nodelay(true).expect("no delay");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
+    stream
+}
+
+/// A request to be sent.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: String,
+    target: String,
+    host: Option<Vec<u8>>,
+    headers: Lines,
+    body: Option<Vec<u8>>,
+    trailers: Lines,
+}
+
+impl Request {
+    /// A request of any method.
+    pub fn new(method: &str, target: &str) -> Self {
+        Self {
+            method: method.into(),
+            target: target.into(),
+            host: Some(HOST.into()),
+            headers: Lines::new(),
+            body: None,
+            trailers: Lines::new(),
+        }
+    }
+
+    /// A GET.
+    pub fn get(target: &str) -> Self {
+        Self::new("GET", target)
+    }
+
+    /// Asks for another host.
+    pub fn host(mut self, host: impl AsRef<[u8]>) -> Self {
+        self.host = Some(host.as_ref().to_vec());
+        self
+    }
+
+    /// Adds a header line.
+    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Adds header lines.
+    pub fn headers<N: AsRef<[u8]>, V: AsRef<[u8]>>(self, lines: impl IntoIterator<Item = (N, V)>) -> Self {
+        lines.into_iter().fold(self, |request, (name, value)| request.header(name, value))
+    }
+
+    /// Adds a trailer line; the body is then sent in chunks.
+    pub fn trailer(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.trailers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Gives it a body.
+    pub fn body(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.body = Some(body.as_ref().to_vec());
+        self
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
+        if let Some(host) = &self.host {
+            write_line(&mut bytes, b"host", host);
+        }
+        write_lines(&mut bytes, &self.headers);
+        self.write_body(&mut bytes);
+        bytes
+    }
+
+    fn write_body(&self, bytes: &mut Vec<u8>) {
+        let body = self.body.as_deref().unwrap_or_default();
+        if !self.trailers.is_empty() {
+            bytes.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n");
+            if !body.is_empty() {
+                bytes.extend_from_slice(format!("{:x}\r\n", body.len()).as_bytes());
+                bytes.extend_from_slice(body);
+                bytes.extend_from_slice(b"\r\n");
+            }
+            bytes.extend_from_slice(b"0\r\n");
+            write_lines(bytes, &self.trailers);
+        } else if self.body.is_some() {
+            write_line(bytes, b"content-length", body.len().to_string().as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        if self.trailers.is_empty() {
+            bytes.extend_from_slice(body);
+        }
+    }
+}
+
+fn write_lines(bytes: &mut Vec<u8>, lines: &Lines) {
+    for (name, value) in lines {
+        write_line(bytes, name, value);
+    }
+}
+
+fn write_line(bytes: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    bytes.extend_from_slice(name);
+    bytes.extend_from_slice(b": ");
+    bytes.extend_from_slice(value);
+    bytes.extend_from_slice(b"\r\n");
+}
+
+/// A reply as it came.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    headers: Lines,
+    /// The body, out of its chunks.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    fn read(reader: &mut impl BufRead, method: &str) -> io::Result<Self> {
+        let closed = || io::Error::new(io::ErrorKind::UnexpectedEof, "closed without a reply");
+        let start_line = read_start_line(reader)?.ok_or_else(closed)?;
+        let status = status_of(&start_line).ok_or_else(|| io::Error::other("not an HTTP reply"))?;
+        let headers = read_lines(reader)?;
+        let body = read_body(reader, method, status, &headers)?;
+        Ok(Self { status, headers, body })
+    }
+
+    /// The one value of a header.
+    ///
+    /// # Panics
+    /// If it is there more than once.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let count = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).count();
+        assert!(count < 2, "{name} came {count} times");
+        find(&self.headers, name).map(latin1)
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).expect("a body of UTF-8")
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|e| panic!("status {}, body is not JSON ({e}): {}", self.status, latin1(&self.body)))
+    }
+
+    /// What the upstream received.
+    ///
+    /// # Panics
+    /// If the reply is not the upstream's.
+    pub fn seen(&self) -> Seen {
+        self.try_seen().unwrap_or_else(|| {
+            panic!("the upstream did not answer: status {}, body {:?}", self.status, latin1(&self.body))
+        })
+    }
+
+    /// What the upstream received; `None` if the reply is not the upstream's.
+    pub fn try_seen(&self) -> Option<Seen> {
+        Seen::from_json(&serde_json::from_slice(&self.body).ok()?)
+    }
+
+    /// The token that the upstream received in the usual header.
+    ///
+    /// # Panics
+    /// If there is none, or more than one.
+    pub fn token(&self) -> String {
+        let seen = self.seen();
+        seen.one(ASSERTION_HEADER).unwrap_or_else(|| panic!("no assertion reached the upstream: {:?}", seen.names()))
+    }
+}
+
+fn status_of(start_line: &[u8]) -> Option<u16> {
+    let line = std::str::from_utf8(start_line).ok()?;
+    line.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()
+}
+
+fn read_body(reader: &mut impl BufRead, method: &str, status: u16, headers: &Lines) -> io::Result<Vec<u8>> {
+    if method == "HEAD" || matches!(status, 100..=199 | 204 | 304) {
+        return Ok(Vec::new());
+    }
+    if is_chunked(headers) {
+        return Ok(read_chunked(reader)?.0);
+    }
+    if let Some(length) = content_length(headers) {
+        return read_sized(reader, length);
+    }
+    let mut body = Vec::new();
+    reader.read_to_end(&mut body)?;
+    Ok(body)
+}

@@ -1,0 +1,135 @@
+//! The pieces of an Envoy configuration: listeners, clusters, the HTTP filter chain.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::bootstrap::Bootstrap;
+
+const HTTP_CONNECTION_MANAGER: &str =
+    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+
+/// The listener that clients connect to.
+pub fn public(bootstrap: &Bootstrap, filter: Value) -> Value {
+    let mut filters = bootstrap.filters.clone();
+    filters.push(filter);
+    let mut chain = json!({"filters": [http(bootstrap.http.clone(), filters, &bootstrap.routes)]});
+    if let Some(transport_socket) = &bootstrap.transport_socket {
+        chain["transport_socket"] = transport_socket.clone();
+    }
+    json!({
+        "name": "public",
+        "address": loopback(0),
+        "connection_balance_config": {"exact_balance": {}},
+        "filter_chains": [chain],
+    })
+}
+
+/// The internal listener that answers with the key file.
+pub fn signing_key(path: &Path) -> Value {
+    let body = json!({"filename": path, "watched_directory": {"path": path.parent()}});
+    let answer = json!({
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 200, "body": body},
+    });
+    json!({
+        "name": "signing_key",
+        "internal_listener": {},
+        "filter_chains": [{"filters": [{
+            "name": "http",
+            "typed_config": {
+                "@type": HTTP_CONNECTION_MANAGER,
+                "stat_prefix": "signing_key",
+                "route_config": {
+                    "max_direct_response_body_size_bytes": 65536,
+                    "virtual_hosts": [{"name": "signing_key", "domains": ["*"], "routes": [answer]}],
+                },
+                "http_filters": [router()],
+            },
+        }]}],
+    })
+}
+
+/// The cluster that leads to [`signing_key`].
+pub fn signing_key_cluster() -> Value {
+    cluster("signing_key", &json!({"envoy_internal_address": {"server_listener_name": "signing_key"}}))
+}
+
+/// The cluster of the recording upstream.
+pub fn upstream_cluster(address: SocketAddr) -> Value {
+    let mut cluster = cluster("upstream", &loopback(address.port()));
+    cluster["typed_extension_protocol_options"] = json!({
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http_protocol_options": {"enable_trailers": true}},
+        },
+    });
+    cluster
+}
+
+/// The extension without which there are no internal listeners.
+pub fn internal_listeners() -> Value {
+    json!({
+        "name": "envoy.bootstrap.internal_listener",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
+        },
+    })
+}
+
+/// The filter, to be had from a watched file.
+pub fn discovered_filter(path: &Path) -> Value {
+    json!({
+        "name": "attestation",
+        "config_discovery": {
+            "config_source": {
+                "resource_api_version": "V3",
+                "path_config_source": {"path": path, "watched_directory": {"path": path.parent()}},
+            },
+            "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+        },
+    })
+}
+
+/// An address on the loopback interface; port 0 lets the kernel choose.
+pub fn loopback(port: u16) -> Value {
+    json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
+}
+
+fn http(fields: Value, mut filters: Vec<Value>, routes: &[Value]) -> Value {
+    filters.push(router());
+    let mut routes = routes.to_vec();
+    routes.push(json!({"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}));
+    let mut config = json!({
+        "@type": HTTP_CONNECTION_MANAGER,
+        "stat_prefix": "public",
+        "http_protocol_options": {"enable_trailers": true, "accept_http_10": true},
+        "route_config": {
+            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}],
+        },
+        "http_filters": filters,
+    });
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        config[name] = value.clone();
+    }
+    json!({"name": "http", "typed_config": config})
+}
+
+fn cluster(name: &str, address: &Value) -> Value {
+    json!({
+        "name": name,
+        "connect_timeout": "5s",
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+    })
+}
+
+fn router() -> Value {
+    json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+    })
+}

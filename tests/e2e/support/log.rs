@@ -1,0 +1,28 @@
+//! Reading Envoy's log.
+
+/// The lines that the filter logged.
+pub fn ours(log: &str) -> Vec<&str> {
+    log.lines().filter(|line| line.contains("wasm log")).collect()
+}
+
+/// The one line that the filter logged about a refused configuration.
+///
+/// # Panics
+/// If there is none, or more than one.
+pub fn the_refusal(log: &str) -> String {
+    let lines: Vec<&str> = ours(log).into_iter().filter(|line| is_error(line)).collect();
+    let [line] = lines[..] else { panic!("{} lines of ours instead of one:\n{log}", lines.len()) };
+    line.to_owned()
+}
+
+/// # Panics
+/// If any of the secrets is in the text.
+pub fn assert_no_secret(text: &str, secrets: &[String]) {
+    for secret in secrets {
+        assert!(!text.contains(secret.as_str()), "key bytes in:\n{text}");
+    }
+}
+
+fn is_error(line: &str) -> bool {
+    line.contains("[error]") || line.contains("[critical]")
+}

@@ -1,0 +1,48 @@
+//! Envoy, the upstream behind it, the client in front of it, and an independent judge of tokens.
+
+/// What Envoy tells about itself.
+mod admin;
+/// The configuration that an Envoy is started with.
+mod bootstrap;
+/// A running Envoy, or one that refused to run.
+mod envoy;
+/// Waiting for a condition, with a deadline.
+mod eventually;
+/// Requests and replies over a plain socket.
+mod http;
+/// An independent reading of what the filter signed.
+mod jose;
+/// Keys: the published vectors, and odd ones made with OpenSSL.
+pub mod keys;
+/// The pieces of an Envoy configuration.
+mod listener;
+/// Reading the log.
+pub mod log;
+/// The parts of an HTTP/1.1 message.
+mod message;
+/// Keys that no tool makes.
+pub mod odd_keys;
+/// Where things are.
+mod paths;
+/// The files a test replaces while Envoy watches them.
+mod replaced;
+/// The log of a worker that fell.
+mod traps;
+/// The service behind Envoy: it answers with what it received.
+mod upstream;
+
+pub use bootstrap::{Bootstrap, Configuration};
+pub use envoy::Envoy;
+pub use eventually::eventually;
+pub use http::{Client, Reply, Request};
+pub use jose::{Assertion, KeySet, Members};
+pub use upstream::Seen;
+
+/// The host that requests are for unless the test says otherwise.
+pub const HOST: &str = "app.example.com";
+
+/// Where the keyset is, unless configured otherwise.
+pub const JWKS_PATH: &str = "/.well-known/pomerium/jwks.json";
+
+/// The header that carries the assertion, unless configured otherwise.
+pub const ASSERTION_HEADER: &str = "x-pomerium-jwt-assertion";
