@@ -24,6 +24,8 @@ pub struct Assertion {
     pub issued_at: u64,
     /// `exp`, in seconds since the epoch.
     pub expires_at: u64,
+    /// How many of the claims that can be shed it does without.
+    pub shed: usize,
 }
 
 /// Assertions to use again, least recently used first to go. The store belongs to one keyring and one configuration.
@@ -41,12 +43,21 @@ impl Kept {
 
     /// The key for all that an assertion depends on, compared byte by byte; none if it is too long to keep.
     #[must_use]
-    pub fn key(route: usize, host: &str, identity: Option<&Identity<'_>>) -> Option<Vec<u8>> {
+    pub fn key(
+        route: usize,
+        host: &str,
+        actor: Option<&str>,
+        max_bytes: Option<usize>,
+        identity: Option<&Identity<'_>>,
+    ) -> Option<Vec<u8>> {
         let mut key = Vec::with_capacity(1024);
         key.extend_from_slice(&route.to_le_bytes());
-        key.extend_from_slice(host.as_bytes());
-        // No host has a zero byte, so no host runs into an identity.
-        key.push(0);
+        key.extend_from_slice(&max_bytes.unwrap_or(usize::MAX).to_le_bytes());
+        // Neither a host nor JSON has a zero byte, so nothing runs into what follows.
+        for text in [host, actor.unwrap_or_default()] {
+            key.extend_from_slice(text.as_bytes());
+            key.push(0);
+        }
         if let Some(identity) = identity {
             key.push(1);
             identity.fingerprint(&mut key);
@@ -90,13 +101,13 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1000);
 
     fn assertion() -> Assertion {
-        Assertion { token: "t".into(), token_id: "j".into(), issued_at: 1000, expires_at: 1300 }
+        Assertion { token: "t".into(), token_id: "j".into(), issued_at: 1000, expires_at: 1300, shed: 0 }
     }
 
     #[test]
     fn an_assertion_is_used_again_for_its_time() {
         let kept = Kept::new(Duration::from_secs(10));
-        let key = Kept::key(0, "a", None).unwrap();
+        let key = Kept::key(0, "a", None, None, None).unwrap();
         kept.put(key.clone(), assertion(), NOW, None);
         assert_eq!(kept.get(&key, NOW + Duration::from_millis(9999)), Some(assertion()));
         assert_eq!(kept.get(&key, NOW + Duration::from_secs(10)), None);
@@ -107,7 +118,7 @@ mod tests {
         let kept = Kept::new(Duration::from_secs(10));
         let bytes = build::object(&json!({"sub": "ann", "exp": 1002}));
         let identity = Identity::Object(Struct::new(&bytes));
-        let key = Kept::key(0, "a", Some(&identity)).unwrap();
+        let key = Kept::key(0, "a", None, None, Some(&identity)).unwrap();
         kept.put(key.clone(), assertion(), NOW, Some(&identity));
         assert!(kept.get(&key, NOW + Duration::from_secs(1)).is_some());
         assert_eq!(kept.get(&key, NOW + Duration::from_secs(2)), None);
@@ -119,11 +130,13 @@ mod tests {
         let ann = Identity::Object(Struct::new(&bytes));
         let empty = Identity::Object(Struct::new(b""));
         let keys = [
-            Kept::key(0, "a", None),
-            Kept::key(1, "a", None),
-            Kept::key(0, "b", None),
-            Kept::key(0, "a", Some(&ann)),
-            Kept::key(0, "a", Some(&empty)),
+            Kept::key(0, "a", None, None, None),
+            Kept::key(1, "a", None, None, None),
+            Kept::key(0, "b", None, None, None),
+            Kept::key(0, "a", None, None, Some(&ann)),
+            Kept::key(0, "a", None, None, Some(&empty)),
+            Kept::key(0, "a", Some("{}"), None, None),
+            Kept::key(0, "a", None, Some(9), None),
         ];
         for (index, key) in keys.iter().enumerate() {
             assert!(keys.iter().skip(index + 1).all(|other| other != key));

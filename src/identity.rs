@@ -43,13 +43,13 @@ impl IdentitySource {
         Self::Metadata { namespace: "envoy.filters.http.jwt_authn".into(), path: None }
     }
 
-    /// What kind of source it is, for logs and for provenance.
+    /// What it is called in logs and in `idsrc`.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn label(&self) -> Cow<'static, str> {
         match self {
-            Self::Metadata { .. } => "metadata",
-            Self::Headers(_) => "headers",
-            Self::ClientCertificate(_) => "client_certificate",
+            Self::Metadata { namespace, .. } => format!("metadata:{namespace}").into(),
+            Self::Headers(_) => "headers".into(),
+            Self::ClientCertificate(_) => "client_certificate".into(),
         }
     }
 }

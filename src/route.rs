@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::claims::Plan;
-use crate::config::{ClaimHeader, OnMissingIdentity, Settings};
+use crate::config::{OnMissingIdentity, PluginClaims, Settings};
 use crate::host::{Host, Level};
 use crate::protobuf::metadata_namespace;
 
@@ -35,7 +35,7 @@ pub struct BadRoute;
 #[derive(Debug)]
 pub struct Routes {
     settings: Settings,
-    claim_headers: Vec<ClaimHeader>,
+    plugin: Rc<PluginClaims>,
     default: Rc<Route>,
     last_id: Cell<usize>,
     seen: RefCell<BTreeMap<Vec<u8>, Verdict>>,
@@ -47,9 +47,9 @@ type Verdict = Result<Rc<Route>, BadRoute>;
 impl Routes {
     /// Routes under these settings.
     #[must_use]
-    pub fn new(settings: Settings, claim_headers: Vec<ClaimHeader>) -> Self {
-        let default = Rc::new(route(0, &settings, &claim_headers));
-        Self { settings, claim_headers, default, last_id: Cell::new(0), seen: RefCell::default() }
+    pub fn new(settings: Settings, plugin: Rc<PluginClaims>) -> Self {
+        let default = Rc::new(route(0, &settings, &plugin));
+        Self { settings, plugin, default, last_id: Cell::new(0), seen: RefCell::default() }
     }
 
     /// What holds for the current request's route.
@@ -77,7 +77,7 @@ impl Routes {
         let Some(overrides) = metadata_namespace(metadata, NAMESPACE) else { return Ok(Rc::clone(&self.default)) };
         match self.settings.for_route(overrides) {
             Ok(settings) if settings == self.settings => Ok(Rc::clone(&self.default)),
-            Ok(settings) => Ok(Rc::new(route(self.next_id(), &settings, &self.claim_headers))),
+            Ok(settings) => Ok(Rc::new(route(self.next_id(), &settings, &self.plugin))),
             Err(error) => {
                 host.log(Level::Error, &format!("{error}; requests on this route are answered 500"));
                 Err(BadRoute)
@@ -92,11 +92,11 @@ impl Routes {
     }
 }
 
-fn route(id: usize, settings: &Settings, claim_headers: &[ClaimHeader]) -> Route {
+fn route(id: usize, settings: &Settings, plugin: &PluginClaims) -> Route {
     Route {
         id,
         pass_identity_headers: settings.pass_identity_headers,
         on_missing_identity: settings.on_missing_identity,
-        plan: Plan::new(settings, claim_headers),
+        plan: Plan::new(settings, plugin),
     }
 }

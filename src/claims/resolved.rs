@@ -14,6 +14,7 @@ pub(super) enum Resolved<'a> {
     Integer(u64),
     Claim(Claim<'a>),
     Constant(&'a Constant),
+    Json(&'a str),
 }
 
 /// A configured value, in both of the forms that are sent.
@@ -54,6 +55,7 @@ impl Resolved<'_> {
             Self::Texts(texts) => write_texts(texts.iter().map(AsRef::as_ref), out),
             Self::Integer(number) => out.extend_from_slice(number.to_string().as_bytes()),
             Self::Constant(constant) => out.extend_from_slice(constant.json.as_bytes()),
+            Self::Json(json) => out.extend_from_slice(json.as_bytes()),
             Self::Claim(Claim::Text(text)) => write_text(text, out),
             Self::Claim(Claim::Texts(texts)) => write_texts(texts.iter().copied(), out),
             Self::Claim(Claim::Value(value)) => return write_value(*value, MAX_DEPTH, out),
@@ -68,6 +70,7 @@ impl Resolved<'_> {
             Self::Texts(texts) => texts.join(","),
             Self::Integer(number) => number.to_string(),
             Self::Constant(constant) => constant.text.clone(),
+            Self::Json(json) => (*json).to_owned(),
             Self::Claim(Claim::Text(text)) => (*text).to_owned(),
             Self::Claim(Claim::Texts(texts)) => texts.join(","),
             Self::Claim(Claim::Value(Value::List(list))) => {

@@ -69,8 +69,8 @@ fn a_struct_that_begins_like_json_is_still_one() {
 #[test]
 fn claim_headers_have_three_forms() {
     let pairs = |config: Json| -> Vec<(String, String)> {
-        let headers = read(&json!({"jwt_claims_headers": config})).ok().unwrap().claim_headers;
-        headers.into_iter().map(|header| (header.header.as_str().to_owned(), header.claim)).collect()
+        let config = read(&json!({"jwt_claims_headers": config})).ok().unwrap();
+        config.claims.headers.iter().map(|header| (header.header.as_str().to_owned(), header.claim.clone())).collect()
     };
     let expected = [("x-pomerium-claim-email", "email"), ("x-pomerium-claim-family-name", "family_name")];
     let expected = expected.map(|(header, claim)| (header.to_owned(), claim.to_owned()));
