@@ -55,6 +55,9 @@ fn two(first: i64, first_unit: &str, second: i64, second_unit: &str) -> String {
 
 /// `2 s ago`, `in 4 min 58 s`.
 pub(crate) fn relative(then: f64, now: f64) -> String {
+    if (then - now).abs() < 1.0 {
+        return "now".to_owned();
+    }
     if then > now { format!("in {}", span(then - now)) } else { format!("{} ago", span((now - then).floor())) }
 }
 
@@ -109,6 +112,12 @@ mod tests {
         }
         assert_eq!(relative(88.0, 100.9), "12 s ago");
         assert_eq!(relative(105.0, 100.0), "in 5 s");
+    }
+
+    #[test]
+    fn less_than_a_second_is_now() {
+        assert_eq!(relative(100.4, 100.0), "now");
+        assert_eq!(relative(99.5, 100.0), "now");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use attestation_filter::signing_key::SigningKeys;
 use zeroize::Zeroizing;
 
@@ -17,14 +17,15 @@ const MAX_BYTES: u64 = 1 << 20;
 pub(crate) fn read(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let shown = path.display();
     let metadata = fs::metadata(path)
-        .with_context(|| format!("cannot read {shown}; a new key is made with: attest keygen -o {shown}"))?;
+        .map_err(|error| anyhow!("cannot read {shown}: {error}; a new key is made with: attest keygen -o {shown}"))?;
     if metadata.is_dir() {
         bail!("{shown} is a directory; name the key file in it");
     }
     if metadata.len() > MAX_BYTES {
         bail!("{shown} has {} bytes; a key file has at most {MAX_BYTES}", metadata.len());
     }
-    let text = fs::read(path).with_context(|| format!("cannot read {shown}; run as its owner or as root"))?;
+    let text =
+        fs::read(path).map_err(|error| anyhow!("cannot read {shown}: {error}; run this as its owner or as root"))?;
     Ok(Zeroizing::new(text))
 }
 

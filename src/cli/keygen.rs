@@ -71,8 +71,7 @@ fn cannot_write(path: &Path, error: io::Error) -> anyhow::Error {
     if error.kind() == io::ErrorKind::AlreadyExists {
         return taken(path);
     }
-    anyhow::Error::new(error)
-        .context(format!("cannot write {}; does its directory exist, and may you write there?", path.display()))
+    anyhow!("cannot write {}: {error}; does its directory exist, and may you write there?", path.display())
 }
 
 fn taken(path: &Path) -> anyhow::Error {

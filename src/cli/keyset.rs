@@ -2,7 +2,7 @@
 
 mod source;
 
-pub(crate) use source::{Fetcher, Source, SourceError, TrustArgs};
+pub(crate) use source::{Fetched, Fetcher, Source, SourceError, TrustArgs};
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;

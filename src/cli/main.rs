@@ -12,6 +12,7 @@ mod keygen;
 mod keyset;
 mod new_key;
 mod private_file;
+mod rotate;
 mod terminal;
 mod upstream;
 mod verify;
@@ -45,6 +46,7 @@ struct Cli {
 enum Command {
     Keygen(keygen::Args),
     Jwks(jwks::Args),
+    Rotate(rotate::Args),
     Verify(verify::Args),
     Upstream(upstream::Args),
     Completions(completions::Args),
@@ -73,6 +75,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.command {
         Command::Keygen(args) => keygen::run(&args, cli.json),
         Command::Jwks(args) => jwks::run(&args),
+        Command::Rotate(args) => rotate::run(&args, cli.json),
         Command::Verify(args) => verify::run(&args, cli.json),
         Command::Upstream(args) => upstream::run(args, cli.json),
         Command::Completions(args) => completions::run(&args),

@@ -2,13 +2,14 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
 /// Readable and writable by the owner alone.
-pub(crate) const OWNER_ONLY: u32 = 0o600;
+const OWNER_ONLY: u32 = 0o600;
+const TEMPORARY_SUFFIX: &str = ".tmp";
 
 /// Writes a file that must not exist yet, with mode 0600.
 ///
@@ -22,11 +23,92 @@ pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_directory(&directory)
 }
 
+/// Writes a file of this program's own, new or not, with mode 0600: whole or not at all.
+///
+/// # Errors
+/// What the file system says; the file is as it was then.
+pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let directory = directory_of(path);
+    remove_leftovers(&directory, path);
+    commit(prepare(&directory, path, content)?, &directory, path)?;
+    Ok(())
+}
+
+/// A file that was replaced, locked if the old one was.
+pub(crate) struct Replaced {
+    /// What the user should know about its permissions.
+    pub(crate) note: Option<String>,
+    _lock: File,
+}
+
+/// Replaces a user's file: whole or not at all. It keeps its owner, and its mode where that is as strict as it
+/// should be. The new file is locked before it gets the name, so that no other rotation comes in between.
+///
+/// # Errors
+/// What the file system says; the file is as it was then.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<Replaced> {
+    let old = fs::metadata(path)?;
+    let directory = directory_of(path);
+    remove_leftovers(&directory, path);
+    let temporary = prepare(&directory, path, content)?;
+    let file = temporary.as_file();
+    keep_owner(file, &old)?;
+    let new_mode = stricter(mode(&old));
+    file.set_permissions(Permissions::from_mode(new_mode))?;
+    // Where the file system has no locks, there was none on the old file either.
+    let _ = file.try_lock();
+    let lock = commit(temporary, &directory, path)?;
+    Ok(Replaced { note: note(path, mode(&old), new_mode), _lock: lock })
+}
+
+/// Access for a group is somebody's decision (that of Envoy's own group, say); access for everybody never was.
+fn stricter(mode: u32) -> u32 {
+    let for_all = mode & 0o007 != 0;
+    mode & if for_all { 0o600 } else { 0o640 }
+}
+
+fn note(path: &Path, old: u32, new: u32) -> Option<String> {
+    let note = format!(
+        "{} had mode {old:04o}, open to everybody, and now has {new:04o}; if Envoy runs as another user, let its \
+         group read the file: chmod 0640",
+        path.display()
+    );
+    (old & 0o007 != 0).then_some(note)
+}
+
+fn keep_owner(file: &File, old: &fs::Metadata) -> io::Result<()> {
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) == (old.uid(), old.gid()) {
+        return Ok(());
+    }
+    std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid()))
+}
+
+/// Temporary files of earlier commands that were killed hold keys too.
+fn remove_leftovers(directory: &Path, target: &Path) {
+    let prefix = temporary_prefix(target);
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&prefix) && name.ends_with(TEMPORARY_SUFFIX) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Gives a finished temporary file its name.
+fn commit(temporary: NamedTempFile, directory: &Path, path: &Path) -> io::Result<File> {
+    temporary.as_file().sync_all()?;
+    let file = temporary.persist(path).map_err(|error| error.error)?;
+    sync_directory(directory)?;
+    Ok(file)
+}
+
 /// A temporary file beside its target, with this content and mode 0600. It is removed when dropped.
-pub(crate) fn prepare(directory: &Path, target: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
+fn prepare(directory: &Path, target: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
     let mut temporary = tempfile::Builder::new()
         .prefix(&temporary_prefix(target))
-        .suffix(".tmp")
+        .suffix(TEMPORARY_SUFFIX)
         .permissions(Permissions::from_mode(OWNER_ONLY))
         .tempfile_in(directory)?;
     // The mode above is cut by the process's umask; this one is not.
@@ -36,13 +118,13 @@ pub(crate) fn prepare(directory: &Path, target: &Path, content: &[u8]) -> io::Re
 }
 
 /// What the names of a target's temporary files begin with.
-pub(crate) fn temporary_prefix(target: &Path) -> String {
+fn temporary_prefix(target: &Path) -> String {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     format!(".{name}.attest-")
 }
 
 /// The directory that holds a file.
-pub(crate) fn directory_of(path: &Path) -> PathBuf {
+fn directory_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -50,7 +132,7 @@ pub(crate) fn directory_of(path: &Path) -> PathBuf {
 }
 
 /// Makes a rename durable.
-pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
+fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
@@ -83,6 +165,38 @@ mod tests {
         let dangling = directory.path().join("link.pem");
         std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
         assert_eq!(create(&dangling, b"new").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_mode_unless_everybody_could_read_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
+        for (before, after, noted) in [
+            (0o600, 0o600, false),
+            (0o400, 0o400, false),
+            (0o640, 0o640, false),
+            (0o660, 0o640, false),
+            (0o644, 0o600, true),
+        ] {
+            fs::write(&path, "old").unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(before)).unwrap();
+            let replaced = replace(&path, b"new").unwrap();
+            assert_eq!(mode(&fs::metadata(&path).unwrap()), after, "{before:o}");
+            assert_eq!(replaced.note.is_some(), noted);
+            assert_eq!(fs::read(&path).unwrap(), b"new");
+            fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_a_killed_command_left_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
+        fs::write(&path, "old").unwrap();
+        fs::write(directory.path().join(".key.pem.attest-AbC.tmp"), "half a key").unwrap();
+        fs::write(directory.path().join(".other.pem.attest-AbC.tmp"), "not ours").unwrap();
+        replace(&path, b"new").unwrap();
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
     }
 }

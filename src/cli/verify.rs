@@ -26,7 +26,7 @@ Exit codes:
   1  it is not, or the keyset cannot be had
   2  the command line is wrong")]
 pub(crate) struct Args {
-    /// The token, with or without \"Bearer \" before it; - reads it from standard input
+    /// The token, with or without "Bearer " before it; - reads it from standard input
     token: String,
 
     /// Where the keyset is: a URL, or a file that attest jwks wrote

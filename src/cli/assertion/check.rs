@@ -70,9 +70,9 @@ fn algorithm(token: &Token) -> Result<Algorithm, Fault> {
 fn claims(token: &Token, expected: &Expected, now: f64) -> Vec<Fault> {
     let leeway = expected.leeway.as_secs_f64();
     [
-        expiry(token, now - leeway),
-        start(token, "nbf", now + leeway, Fault::NotYetValid),
-        start(token, "iat", now + leeway, Fault::IssuedInFuture),
+        expiry(token, now, leeway),
+        start(token, "nbf", now, leeway, Fault::NotYetValid),
+        start(token, "iat", now, leeway, Fault::IssuedInFuture),
         audience(token, &expected.audiences),
         issuer(token, &expected.issuers),
     ]
@@ -81,15 +81,15 @@ fn claims(token: &Token, expected: &Expected, now: f64) -> Vec<Fault> {
     .collect()
 }
 
-fn expiry(token: &Token, now: f64) -> Result<(), Fault> {
+fn expiry(token: &Token, now: f64, leeway: f64) -> Result<(), Fault> {
     let exp = date(token, "exp")?.ok_or(Fault::MissingClaim("exp"))?;
     // Valid before this time, and no longer at it (RFC 7519, section 4.1.4).
-    if now < exp { Ok(()) } else { Err(Fault::Expired((now - exp).floor())) }
+    if now - leeway < exp { Ok(()) } else { Err(Fault::Expired((now - exp).floor())) }
 }
 
-fn start(token: &Token, claim: &'static str, now: f64, fault: fn(f64) -> Fault) -> Result<(), Fault> {
+fn start(token: &Token, claim: &'static str, now: f64, leeway: f64, fault: fn(f64) -> Fault) -> Result<(), Fault> {
     match date(token, claim)? {
-        Some(start) if start > now => Err(fault(start - now)),
+        Some(start) if start > now + leeway => Err(fault(start - now)),
         _ => Ok(()),
     }
 }

@@ -98,6 +98,7 @@ fn times_are_judged_in_words() {
     };
     assert_eq!(judge(&with("exp", json!(1_699_999_988)), 0), ["expired 12 s ago"]);
     assert_eq!(judge(&with("exp", json!(1_699_999_988)), 13), [""; 0]);
+    assert_eq!(judge(&with("exp", json!(1_699_999_988)), 10), ["expired 12 s ago"]);
     assert_eq!(judge(&with("exp", json!(1_700_000_000)), 0), ["expired 0 s ago"]);
     assert_eq!(judge(&with("nbf", json!(1_700_000_005)), 0), ["not yet valid: it becomes so in 5 s"]);
     assert_eq!(judge(&with("iat", json!(1_700_000_005)), 0), ["not yet valid: it was issued 5 s in the future"]);

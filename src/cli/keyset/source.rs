@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use thiserror::Error;
 use ureq::config::ConfigBuilder;
 use ureq::http::{HeaderMap, Uri};
@@ -80,7 +80,9 @@ pub(crate) struct Fetched {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct TrustArgs {
     /// Trust the certificate authorities of this PEM file, and no others, for https URLs
-    #[arg(long, value_name = "FILE", env = "SSL_CERT_FILE")]
+    ///
+    /// Without this, those of the file that SSL_CERT_FILE names, or else those that browsers trust.
+    #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
 }
 
@@ -96,8 +98,15 @@ impl Fetcher {
     /// When the file of certificate authorities cannot be read or holds none.
     pub(crate) fn new(trust: &TrustArgs) -> anyhow::Result<Self> {
         let mut tls = TlsConfig::builder();
-        if let Some(path) = &trust.cacert {
-            tls = tls.root_certs(authorities(path)?);
+        match (&trust.cacert, std::env::var_os("SSL_CERT_FILE")) {
+            (Some(path), _) => tls = tls.root_certs(authorities(path)?),
+            // Not asked for on this command line, so no reason to fail: there may be no https in play.
+            (None, Some(path)) => {
+                if let Ok(authorities) = authorities(path.as_ref()) {
+                    tls = tls.root_certs(authorities);
+                }
+            }
+            (None, None) => {}
         }
         let tls = tls.build();
         let agent = |config: ConfigBuilder<AgentScope>| {
@@ -161,7 +170,8 @@ impl Fetcher {
 }
 
 fn authorities(path: &std::path::Path) -> anyhow::Result<RootCerts> {
-    let pem = std::fs::read(path).with_context(|| format!("cannot read the certificates in {}", path.display()))?;
+    let pem =
+        std::fs::read(path).map_err(|error| anyhow!("cannot read the certificates in {}: {error}", path.display()))?;
     let certificates: Vec<_> = ureq::tls::parse_pem(&pem)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),

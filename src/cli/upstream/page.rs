@@ -203,8 +203,8 @@ fn checks(received: &Received) -> Html {
         (if keys == 1 { "its key is the one in the keyset" } else { "its key is in the keyset" }, Some(key.is_none())),
         ("the key signed this header and these claims", if key.is_some() { None } else { Some(signature.is_none()) }),
         ("valid now", Some(of(&["expired", "not_yet_valid", "missing_claim", "bad_claim"]).is_none())),
-        ("for this audience, from this issuer", Some(of(&["wrong_audience", "wrong_issuer"]).is_none())),
     ];
+    let names = ("for this audience, from this issuer", Some(of(&["wrong_audience", "wrong_issuer"]).is_none()));
     let step = |(words, passed): (&'static str, Option<bool>)| {
         let (class, icon) = match passed {
             Some(true) => ("ok", TICK),
@@ -220,7 +220,8 @@ fn checks(received: &Received) -> Html {
         true => Html::default(),
         false => Html::markup(r#"<li><span></span><b class="no">Nothing vouches for these claims.</b></li>"#),
     };
-    Html::join(steps.into_iter().map(step).chain([note]))
+    let names = received.expects_names.then_some(names);
+    Html::join(steps.into_iter().chain(names).map(step).chain([note]))
 }
 
 /// How much of its life the assertion has behind it.

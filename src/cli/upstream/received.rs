@@ -25,6 +25,8 @@ pub(super) struct Received {
     pub(super) verdict: Verdict,
     pub(super) keyset: Option<Cached>,
     pub(super) keyset_source: String,
+    /// Whether this service insists on an audience or an issuer.
+    pub(super) expects_names: bool,
     /// When, in seconds since 1970.
     pub(super) at: f64,
 }
@@ -60,6 +62,7 @@ impl Received {
             arrival,
             verdict,
             keyset,
+            expects_names: !expected.audiences.is_empty() || !expected.issuers.is_empty(),
             keyset_source: keysets.source().to_string(),
             at,
         }

@@ -1,0 +1,261 @@
+//! The tour. Each scene shows something and checks it; what does not come out as it should ends the demo.
+
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::envoy::Demo;
+use crate::screen::Screen;
+use crate::workspace::output;
+
+/// The name that requests are for; the proxy is found by its address.
+const HOST: &str = "app.example.com";
+const ASSERTION: &str = "x-pomerium-jwt-assertion";
+
+pub(crate) fn play(demo: &Demo, screen: &mut Screen) -> anyhow::Result<()> {
+    introduce(demo, screen)?;
+    anonymous(demo, screen)?;
+    let cookie = signed_in(demo, screen)?;
+    forged(demo, screen, &cookie)?;
+    keyset(demo, screen)?;
+    rotated(demo, screen, &cookie)
+}
+
+fn introduce(demo: &Demo, screen: &Screen) -> anyhow::Result<()> {
+    screen.line(&format!("\n{}", Screen::strong("attestation-filter: signed identity for every upstream")))?;
+    screen.row(
+        "proxy",
+        &format!(
+            "{}  {}",
+            demo.proxy,
+            Screen::faint(&format!("Envoy {} with jwt_authn and the filter", demo.envoy_version))
+        ),
+    )?;
+    screen
+        .row("upstream", &format!("attest upstream  {}", Screen::faint("on a socket file: only Envoy reaches it")))?;
+    screen.row("key", &format!("kid {}", demo.kid))?;
+    Ok(())
+}
+
+fn anonymous(demo: &Demo, screen: &mut Screen) -> anyhow::Result<()> {
+    screen.scene("Nobody is signed in: the upstream gets proof of that, too")?;
+    screen.typed(&curl(demo, ""))?;
+    let received = get(demo, &[])?;
+    show(&received, screen)?;
+    expect(&received, "anonymous", &json!(true))?;
+    expect_claims(&received, &[("sub", json!("")), ("email", json!("")), ("groups", json!([])), ("aud", json!(HOST))])?;
+    verified(&received, &demo.kid, screen)
+}
+
+fn signed_in(demo: &Demo, screen: &mut Screen) -> anyhow::Result<String> {
+    screen.scene("Zoë signs in at the demo's own identity provider")?;
+    let cookie = sign_in(demo, "zoe")?;
+    let name = &demo.cookie;
+    screen.typed(&format!("curl -X POST '{}/demo/sign-in?user=zoe'  # answers with the cookie {name}", demo.proxy))?;
+    screen.typed(&curl(demo, &format!("-b {name}=… ")))?;
+    let received = get(demo, &[("cookie", &cookie)])?;
+    show(&received, screen)?;
+    expect_claims(
+        &received,
+        &[("sub", json!("zoe")), ("email", json!("zoe@example.com")), ("groups", json!(["engineering", "admins"]))],
+    )?;
+    verified(&received, &demo.kid, screen)?;
+    Ok(cookie)
+}
+
+/// Signs a demo user in and returns the `Cookie` header that a browser would send from then on.
+fn sign_in(demo: &Demo, user: &str) -> anyhow::Result<String> {
+    let answer = demo.client.post(format!("{}/demo/sign-in?user={user}", demo.proxy)).send_empty()?;
+    ensure!(answer.status() == 303, "signing in was answered with {}", answer.status());
+    let cookie = answer.headers().get("set-cookie").and_then(|cookie| cookie.to_str().ok());
+    let cookie = cookie.context("signing in set no cookie")?;
+    Ok(cookie.split(';').next().unwrap_or_default().to_owned())
+}
+
+fn forged(demo: &Demo, screen: &mut Screen, cookie: &str) -> anyhow::Result<()> {
+    screen.scene("Zoë forges headers: none of them arrives")?;
+    let forged = [
+        ("x-pomerium-jwt-assertion", "forged.by.zoe"),
+        ("x_pomerium_jwt_assertion", "forged.by.zoe"),
+        ("x.pomerium-jwt_assertion", "forged.by.zoe"),
+        ("x-pomerium-claim-email", "boss@example.com"),
+        ("x_pomerium_claim_groups", "bosses"),
+    ];
+    for (name, value) in forged {
+        screen.row("sent", &format!("{name}: {value}"))?;
+    }
+    let received = get(demo, &[&forged[..], &[("cookie", cookie)]].concat())?;
+    let headers = pomerium_headers(&received);
+    for (name, value) in &headers {
+        let shown = if name == ASSERTION { Screen::token(value) } else { value.clone() };
+        screen.row("received", &format!("{name}: {shown}"))?;
+    }
+    let names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
+    ensure!(names == ["x-pomerium-claim-email", "x-pomerium-claim-groups", ASSERTION], "the upstream got {names:?}");
+    ensure!(
+        headers.iter().all(|(_, value)| !value.contains("forged") && !value.contains("boss")),
+        "a forged value arrived"
+    );
+    expect_claims(&received, &[("sub", json!("zoe")), ("email", json!("zoe@example.com"))])?;
+    screen.checked("one assertion, the filter's own, and the claims of Zoë")?;
+    verified(&received, &demo.kid, screen)
+}
+
+fn keyset(demo: &Demo, screen: &mut Screen) -> anyhow::Result<()> {
+    screen.scene("Anybody can fetch the public keys through the proxy")?;
+    screen.typed(&format!("curl {}", demo.keyset_url()))?;
+    let kids = published(demo)?;
+    let mut answer = demo.client.get(demo.keyset_url()).call()?;
+    let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let (caching, tag) = (header("cache-control"), header("etag"));
+    let keys: Value = answer.body_mut().read_json()?;
+    for key in keys.get("keys").and_then(Value::as_array).into_iter().flatten() {
+        let member = |name| key.get(name).and_then(Value::as_str).unwrap_or_default();
+        screen
+            .row("key", &format!("{} {} for {}, kid {}", member("kty"), member("crv"), member("alg"), member("kid")))?;
+    }
+    screen.row("caching", &format!("{caching}, ETag {tag}"))?;
+    ensure!(kids == [demo.kid.as_str()], "the keyset has {kids:?}");
+    ensure!(!caching.is_empty() && !tag.is_empty(), "the keyset came without Cache-Control or ETag");
+    screen.checked("the one key that signs, and nothing secret")?;
+    Ok(())
+}
+
+fn rotated(demo: &Demo, screen: &mut Screen, cookie: &str) -> anyhow::Result<()> {
+    screen.scene("A new signing key, while requests go on: no restart, no push")?;
+    let file = demo.signing_key.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    screen.typed(&format!("attest rotate stage {file}"))?;
+    let new = rotate(demo, &["stage"], &[])?;
+    screen.row("new key", &format!("kid {new}"))?;
+    screen.typed(&format!("attest rotate promote {file} --wait --jwks-url {}", demo.keyset_url()))?;
+    rotate(
+        demo,
+        &["promote", "--wait", "--refresh-time", "1s", "--timeout", "30s"],
+        &["--jwks-url", &demo.keyset_url()],
+    )?;
+    let started = Instant::now();
+    let received = loop {
+        let received = get(demo, &[("cookie", cookie)])?;
+        if received.get("kid").and_then(Value::as_str) == Some(&new) {
+            break received;
+        }
+        ensure!(started.elapsed() < Duration::from_secs(15), "the proxy does not sign with the new key");
+        thread::sleep(Duration::from_millis(100));
+    };
+    let kids = published(demo)?;
+    ensure!(kids == [new.as_str(), demo.kid.as_str()], "the keyset has {kids:?}");
+    screen.checked("the proxy signs with it, and still publishes the old key for what is under way")?;
+    verified(&received, &new, screen)
+}
+
+/// Takes a step of a rotation and returns the key ID that it was about.
+fn rotate(demo: &Demo, step: &[&str], more: &[&str]) -> anyhow::Result<String> {
+    let mut command = Command::new(&demo.attest);
+    command.args(["--json", "rotate"]).args(step).arg(&demo.signing_key).args(more);
+    let done: Value = serde_json::from_str(&output(&mut command)?)?;
+    Ok(done.get("kid").and_then(Value::as_str).context("attest rotate named no kid")?.to_owned())
+}
+
+fn published(demo: &Demo) -> anyhow::Result<Vec<String>> {
+    let keyset: Value = demo.client.get(demo.keyset_url()).call()?.body_mut().read_json()?;
+    let keys = keyset.get("keys").and_then(Value::as_array).context("the proxy publishes no keyset")?;
+    Ok(keys.iter().filter_map(|key| key.get("kid").and_then(Value::as_str).map(str::to_owned)).collect())
+}
+
+/// One request through the proxy; the answer is what the upstream received.
+fn get(demo: &Demo, headers: &[(&str, &str)]) -> anyhow::Result<Value> {
+    let mut request = demo.client.get(format!("{}/", demo.proxy)).header("host", HOST);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let mut answer = request.call()?;
+    let (status, body) = (answer.status(), answer.body_mut().read_to_string()?);
+    if status != 200 {
+        bail!("the request was answered with {status}: {body}");
+    }
+    serde_json::from_str(&body).context("the upstream did not answer with JSON")
+}
+
+fn show(received: &Value, screen: &Screen) -> anyhow::Result<()> {
+    let token = received.get("token").and_then(Value::as_str).unwrap_or_default();
+    screen.row("received", &format!("{ASSERTION}: {}", Screen::token(token)))?;
+    screen.row("header", &received.get("header").unwrap_or(&Value::Null).to_string())?;
+    let claims = received.get("claims").and_then(Value::as_object).context("the upstream received no claims")?;
+    let mut label = "claims";
+    for (name, value) in claims {
+        screen.row(label, &format!("{name:<6}  {value}"))?;
+        label = "";
+    }
+    Ok(())
+}
+
+fn verified(received: &Value, kid: &str, screen: &Screen) -> anyhow::Result<()> {
+    expect(received, "verified", &json!(true))?;
+    expect(received, "kid", &json!(kid))?;
+    screen.checked(&format!("verified with kid {kid}"))?;
+    Ok(())
+}
+
+fn expect(received: &Value, member: &str, value: &Value) -> anyhow::Result<()> {
+    let actual = received.get(member).unwrap_or(&Value::Null);
+    let faults = received.get("faults").unwrap_or(&Value::Null);
+    ensure!(actual == value, "the upstream says {member} {actual}, and not {value}; faults: {faults}");
+    Ok(())
+}
+
+fn expect_claims(received: &Value, claims: &[(&str, Value)]) -> anyhow::Result<()> {
+    for (name, value) in claims {
+        let actual = received.pointer(&format!("/claims/{name}")).unwrap_or(&Value::Null);
+        ensure!(actual == value, "the claim {name} is {actual}, and not {value}");
+    }
+    Ok(())
+}
+
+/// The headers that an application could take for Pomerium's, under whatever alias.
+fn pomerium_headers(received: &Value) -> Vec<(String, String)> {
+    let headers = received.pointer("/request/headers").and_then(Value::as_array).cloned().unwrap_or_default();
+    let text = |header: &Value, member| header.get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut headers: Vec<(String, String)> = headers
+        .iter()
+        .map(|header| (text(header, "name"), text(header, "value")))
+        .filter(|(name, _)| name.to_ascii_lowercase().replace(['_', '.'], "-").starts_with("x-pomerium-"))
+        .collect();
+    headers.sort();
+    headers
+}
+
+fn curl(demo: &Demo, options: &str) -> String {
+    format!("curl {options}-H 'Host: {HOST}' {}/", demo.proxy)
+}
+
+pub(crate) fn farewell(screen: &Screen) -> anyhow::Result<()> {
+    screen.line(&format!(
+        "\n{}  {}\n",
+        Screen::strong("All as it should be."),
+        Screen::faint("make run leaves it running, to try things out in a browser")
+    ))?;
+    Ok(())
+}
+
+/// What to try while it is up.
+pub(crate) fn invite(demo: &Demo, screen: &Screen) -> anyhow::Result<()> {
+    let (proxy, file) = (&demo.proxy, demo.signing_key.display());
+    screen.line(&format!("\n{}", Screen::strong("All as it should be. Now it is yours, until Ctrl-C:")))?;
+    screen.row("browser", &format!("{proxy}/"))?;
+    screen.row("admin", &format!("{}/  {}", demo.admin, Screen::faint("try /stats?filter=attestation")))?;
+    screen.typed(&format!("curl {proxy}/"))?;
+    screen.typed(&format!("curl -H 'X-Pomerium-Jwt-Assertion: forged' {proxy}/"))?;
+    screen.typed(&format!("curl -sc jar -X POST '{proxy}/demo/sign-in?user=ann' && curl -sb jar {proxy}/"))?;
+    screen.typed(&format!("curl {}", demo.keyset_url()))?;
+    screen.typed(&format!(
+        "curl -s {proxy}/ | jq -r .token | {} verify - --jwks {}",
+        demo.attest.display(),
+        demo.keyset_url()
+    ))?;
+    screen.typed(&format!("{} rotate retire {file} --wait --jwks-url {}", demo.attest.display(), demo.keyset_url()))?;
+    screen.line("")?;
+    Ok(())
+}

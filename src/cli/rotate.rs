@@ -1,0 +1,140 @@
+//! `attest rotate`: a new signing key in three steps, none of which leaves an assertion that nobody can verify.
+
+mod fleet;
+mod pem_text;
+mod promote;
+mod record;
+mod retire;
+mod ring;
+mod stage;
+mod standing;
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::terminal::{Rows, Stream};
+use crate::{Outcome, terminal};
+use fleet::Hold;
+use record::Record;
+use ring::Ring;
+
+/// Replace the signing key of a key file, in three safe steps: stage, promote, retire
+///
+///   stage    adds a new key after the one that signs: it is published, and does not sign yet
+///   promote  puts the new key first: it signs, and the old one is still published
+///   retire   removes the old key
+///
+/// Between the steps, clients need time to fetch the keyset again, and old assertions to expire. With --jwks-url
+/// (once for each proxy) a step first looks at what every proxy really publishes, and refuses until it is safe;
+/// with --wait it waits until then. Without either, only the order of the steps is checked.
+///
+/// The file is replaced atomically and keeps its owner. What attest saw, and when, is kept beside it in
+/// FILE.rotation.json, which holds key IDs, URLs and times, never a key, and is removed by the last step.
+#[derive(clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  attest rotate stage signing-key.pem
+  attest rotate promote signing-key.pem --wait \\
+      --jwks-url http://proxy-a:8080/.well-known/pomerium/jwks.json \\
+      --jwks-url http://proxy-b:8080/.well-known/pomerium/jwks.json
+  attest rotate retire signing-key.pem --wait --token-lifetime 300s --jwks-url ...
+
+Exit codes:
+  0  the step is done
+  1  refused or failed; the key file is as it was
+  2  the command line is wrong"
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    step: Step,
+}
+
+#[derive(clap::Subcommand)]
+enum Step {
+    Stage(stage::Args),
+    Promote(promote::Args),
+    Retire(retire::Args),
+}
+
+pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Outcome> {
+    let result = match &args.step {
+        Step::Stage(args) => stage::run(args),
+        Step::Promote(args) => promote::run(args),
+        Step::Retire(args) => retire::run(args),
+    };
+    match result {
+        Ok(done) => {
+            done.print(json)?;
+            Ok(Outcome::Done)
+        }
+        Err(error) => match error.downcast::<Hold>() {
+            Ok(hold) => {
+                hold.print(json)?;
+                Ok(Outcome::Refused)
+            }
+            Err(error) => Err(error),
+        },
+    }
+}
+
+/// The key file of a rotation, locked, with what is known of the rotation so far.
+struct Rotation {
+    file: PathBuf,
+    ring: Ring,
+    record: Record,
+}
+
+impl Rotation {
+    fn open(file: &std::path::Path) -> anyhow::Result<Self> {
+        let ring = Ring::open(file)?;
+        let record = Record::read(ring.path())?;
+        Ok(Self { file: file.to_owned(), ring, record })
+    }
+
+    /// The file as the user named it, for the commands that are suggested.
+    fn shown(&self) -> String {
+        terminal::plain(&self.file.display().to_string())
+    }
+}
+
+/// A step that was done.
+struct Done {
+    step: &'static str,
+    /// The key that the step was about.
+    kid: String,
+    /// The published keys, the signer first.
+    kids: Vec<String>,
+    file: String,
+    summary: String,
+    next: String,
+    notes: Vec<String>,
+}
+
+impl Done {
+    fn print(&self, json: bool) -> std::io::Result<()> {
+        for note in &self.notes {
+            terminal::remark(&format!("{} {note}", Stream::Stderr.warn("note:")));
+        }
+        if json {
+            return terminal::print_json(&json!({
+                "done": true,
+                "step": self.step,
+                "kid": self.kid,
+                "file": self.file,
+                "signer": self.kids.first(),
+                "published": self.kids,
+                "next": self.next,
+            }));
+        }
+        let mut rows = Rows::default();
+        rows.push("kid", self.kid.as_str()).push("signs", self.kids.first().map_or("", String::as_str));
+        for kid in self.kids.iter().skip(1) {
+            rows.push("published", kid.as_str());
+        }
+        rows.push("next", self.next.as_str());
+        terminal::print(&format!("{}\n{}", Stream::Stdout.good(&self.summary), rows.text(Stream::Stdout)))
+    }
+}

@@ -1,0 +1,211 @@
+//! What is remembered of a rotation between two commands: key IDs, URLs and times, in `FILE.rotation.json`.
+//!
+//! The key file itself is the truth; the record only adds when things happened. Where the two disagree, somebody
+//! changed the file by hand, or a command was killed between writing the file and its record: then the time of
+//! the file's last change counts, which is never too early.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use serde::{Deserialize, Serialize};
+
+use super::ring::Ring;
+use crate::private_file;
+
+/// The record of one key file. All times are seconds since 1970.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) staged: Option<Staged>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) promoted: Option<Promoted>,
+    /// By URL.
+    #[serde(default)]
+    pub(super) proxies: BTreeMap<String, Sightings>,
+    #[serde(skip)]
+    path: PathBuf,
+    #[serde(skip)]
+    written: String,
+}
+
+/// A key was added after the one that signed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Staged {
+    pub(super) kid: String,
+    pub(super) signer: String,
+    pub(super) at: f64,
+}
+
+/// A key was put first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Promoted {
+    pub(super) kid: String,
+    pub(super) old: Vec<String>,
+    pub(super) at: f64,
+}
+
+/// What one proxy was seen to publish.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sightings {
+    /// The longest that the proxy let clients keep its keyset, in this rotation.
+    #[serde(default)]
+    pub(super) cache_seconds: f64,
+    /// Since when each key is there without a break, as far as is known.
+    #[serde(default)]
+    pub(super) published: BTreeMap<String, f64>,
+    /// Since when the same key is first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) first: Option<(String, f64)>,
+}
+
+/// How far a rotation is.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Phase {
+    /// None is going on.
+    Settled,
+    /// These private keys are published and do not sign. Normally it is one.
+    Staged { kids: Vec<String>, since: f64 },
+    /// The first key is new, and these old ones are still there.
+    Promoted { old: Vec<String>, since: f64 },
+}
+
+impl Record {
+    /// The record beside a key file; an empty one if there is none.
+    ///
+    /// # Errors
+    /// When there is one and it cannot be used.
+    pub(super) fn read(key_file: &Path) -> anyhow::Result<Self> {
+        let path = path_for(key_file);
+        let shown = path.display().to_string();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self { path, ..Self::default() }),
+            Err(error) => return Err(anyhow!("cannot read {shown}: {error}; run this as its owner or as root")),
+        };
+        let record: Self = serde_json::from_str(&text).map_err(|error| {
+            anyhow!("{shown} is no record of a rotation ({error}); if you remove it, all waiting times begin anew")
+        })?;
+        Ok(Self { path, written: text, ..record })
+    }
+
+    /// Writes the record, if it is not what is written already.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(super) fn save(&mut self) -> anyhow::Result<()> {
+        let text = format!("{:#}\n", serde_json::to_value(&*self)?);
+        if text != self.written {
+            private_file::write(&self.path, text.as_bytes())
+                .with_context(|| format!("cannot write {}", self.path.display()))?;
+            self.written = text;
+        }
+        Ok(())
+    }
+
+    /// Ends the record: the rotation is over.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(super) fn remove(self) -> anyhow::Result<()> {
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(anyhow!("cannot remove {}: {error}; remove it yourself", self.path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How far the rotation of a file is, by its keys first and the record second.
+    ///
+    /// # Errors
+    /// When the file is gone.
+    pub(super) fn phase(&self, ring: &Ring) -> anyhow::Result<Phase> {
+        let signer = ring.signer()?.kid();
+        let file_time = ring.changed()?;
+        if let Some(promoted) = self.promoted.as_ref().filter(|promoted| promoted.kid == signer) {
+            let old: Vec<String> = promoted.old.iter().filter(|kid| ring.has(kid)).cloned().collect();
+            if !old.is_empty() {
+                return Ok(Phase::Promoted { old, since: promoted.at });
+            }
+        }
+        if let Some(staged) = self.staged.as_ref().filter(|staged| staged.kid == signer && ring.has(&staged.signer)) {
+            return Ok(Phase::Promoted { old: vec![staged.signer.clone()], since: file_time });
+        }
+        let mut kids: Vec<String> = Vec::new();
+        for entry in ring.entries().iter().filter(|entry| entry.is_private() && entry.kid() != signer) {
+            if !kids.iter().any(|kid| kid == entry.kid()) {
+                kids.push(entry.kid().to_owned());
+            }
+        }
+        let on_record = self.staged.as_ref().filter(|staged| staged.signer == signer && kids == [staged.kid.as_str()]);
+        let since = on_record.map_or(file_time, |staged| staged.at);
+        Ok(if kids.is_empty() { Phase::Settled } else { Phase::Staged { kids, since } })
+    }
+
+    /// The sightings of a proxy.
+    pub(super) fn proxy(&mut self, url: &str) -> &mut Sightings {
+        self.proxies.entry(url.to_owned()).or_default()
+    }
+}
+
+impl Sightings {
+    /// Notes what a proxy publishes now. A key that is gone begins anew when it comes back.
+    pub(super) fn note(&mut self, kids: &[String], cache_seconds: f64, now: f64) {
+        self.cache_seconds = self.cache_seconds.max(cache_seconds);
+        self.published.retain(|kid, _| kids.contains(kid));
+        for kid in kids {
+            self.published.entry(kid.clone()).or_insert(now);
+        }
+        let still_first = self.first.take().filter(|(first, _)| kids.first() == Some(first));
+        self.first = still_first.or_else(|| kids.first().map(|kid| (kid.clone(), now)));
+    }
+}
+
+fn path_for(key_file: &Path) -> PathBuf {
+    let mut name = key_file.file_name().unwrap_or_default().to_owned();
+    name.push(".rotation.json");
+    key_file.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_goes_away_begins_anew() {
+        let kids = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let mut seen = Sightings::default();
+        seen.note(&kids(&["a"]), 60.0, 1.0);
+        seen.note(&kids(&["a", "b"]), 5.0, 2.0);
+        assert_eq!(seen.published, BTreeMap::from([("a".into(), 1.0), ("b".into(), 2.0)]));
+        assert_eq!(seen.first, Some(("a".into(), 1.0)));
+        assert_eq!(seen.cache_seconds, 60.0);
+        seen.note(&kids(&["a"]), 60.0, 3.0);
+        seen.note(&kids(&["b", "a"]), 60.0, 4.0);
+        assert_eq!(seen.published, BTreeMap::from([("a".into(), 1.0), ("b".into(), 4.0)]));
+        assert_eq!(seen.first, Some(("b".into(), 4.0)));
+        seen.note(&[], 60.0, 5.0);
+        assert_eq!((seen.published.len(), seen.first), (0, None));
+    }
+
+    #[test]
+    fn a_record_survives_and_is_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let key_file = directory.path().join("key.pem");
+        let mut record = Record::read(&key_file).unwrap();
+        record.staged = Some(Staged { kid: "b".into(), signer: "a".into(), at: 1.5 });
+        record.proxy("http://proxy/").note(&["a".into()], 60.0, 2.0);
+        record.save().unwrap();
+        let path = directory.path().join("key.pem.rotation.json");
+        assert_eq!(private_file::mode(&std::fs::metadata(&path).unwrap()), 0o600);
+        assert_eq!(Record::read(&key_file).unwrap().staged, record.staged);
+        assert_eq!(Record::read(&key_file).unwrap().proxies, record.proxies);
+        std::fs::write(&path, "{").unwrap();
+        assert!(Record::read(&key_file).unwrap_err().to_string().contains("remove it"));
+        record.remove().unwrap();
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,308 @@
+//! The keys of a key file, in their order, and the file's safe replacement.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::{Context as _, anyhow, bail, ensure};
+use attestation_filter::jwk::Jwk;
+use attestation_filter::signing_key::{BlockError, KeyError, SigningKeys};
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
+
+use super::pem_text::{self, Piece};
+use crate::new_key::KeyType;
+use crate::private_file::Replaced;
+use crate::{key_file, private_file};
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+/// Envoy's default for `max_direct_response_body_size_bytes`, of which a key file is a case.
+const ENVOY_BODY_BYTES: usize = 4096;
+/// What `base64 key.pem` prints in a line.
+const BASE64_LINE: usize = 76;
+
+/// One key of the file.
+pub(super) struct Entry {
+    jwk: Jwk,
+    private: bool,
+    piece: Piece,
+}
+
+impl Entry {
+    pub(super) fn kid(&self) -> &str {
+        self.jwk.kid()
+    }
+
+    /// Whether the private half is there, so that the key could sign.
+    pub(super) fn is_private(&self) -> bool {
+        self.private
+    }
+}
+
+/// A key file, locked against other rotations until it is dropped.
+pub(super) struct Ring {
+    path: PathBuf,
+    original: Zeroizing<Vec<u8>>,
+    entries: Vec<Entry>,
+    tail: Zeroizing<Vec<u8>>,
+    packing: Packing,
+    _lock: File,
+}
+
+/// How the PEM text is written in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    Pem,
+    Base64,
+    WrappedBase64,
+}
+
+impl Ring {
+    /// Opens, locks and reads a key file. A link is followed: what it points to is rotated.
+    ///
+    /// # Errors
+    /// When the file cannot be read or locked, or the filter would not take it.
+    pub(super) fn open(file: &Path) -> anyhow::Result<Self> {
+        let path = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+        // Read once before the lock: its errors say what is wrong with the file.
+        key_file::read(&path)?;
+        let lock = lock(&path)?;
+        let original = key_file::read(&path)?;
+        key_file::parse(&original, &path)?;
+        let (packing, pem) = unpack(&original)?;
+        let (entries, tail) = read_entries(&pem).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Self { path, original, entries, tail, packing, _lock: lock })
+    }
+
+    /// The file itself, after links.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The key that signs.
+    ///
+    /// # Errors
+    /// None in practice: a file without a key is refused when it is read.
+    pub(super) fn signer(&self) -> anyhow::Result<&Entry> {
+        self.entries.first().context("the file has no key")
+    }
+
+    /// All keys, in order; one that is there twice is listed twice.
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The key IDs, in the order in which the filter publishes them.
+    pub(super) fn kids(&self) -> Vec<String> {
+        published(&self.entries)
+    }
+
+    /// Whether a key is in the file.
+    pub(super) fn has(&self, kid: &str) -> bool {
+        self.entries.iter().any(|entry| entry.kid() == kid)
+    }
+
+    /// The type of the key that signs, for a successor like it.
+    pub(super) fn signer_type(&self) -> anyhow::Result<KeyType> {
+        let jwk: serde_json::Value = serde_json::from_str(self.signer()?.jwk.json())?;
+        let modulus = jwk.get("n").and_then(serde_json::Value::as_str).map_or(0, str::len);
+        // Four characters of base64 are three bytes: 342 for 2048 bits, 512 for 3072.
+        Ok(match modulus {
+            0 => KeyType::P256,
+            1..=342 => KeyType::Rsa2048,
+            343..=512 => KeyType::Rsa3072,
+            _ => KeyType::Rsa4096,
+        })
+    }
+
+    /// When the file was last changed, in seconds since 1970. The later of the times of content and inode, so that
+    /// a copied file which kept its old date does not count as old.
+    ///
+    /// # Errors
+    /// When the file is gone.
+    pub(super) fn changed(&self) -> io::Result<f64> {
+        let metadata = fs::metadata(&self.path)?;
+        let content = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let seconds = metadata.ctime().try_into().unwrap_or_default();
+        let inode = Duration::new(seconds, metadata.ctime_nsec().try_into().unwrap_or_default());
+        Ok(content.max(inode).as_secs_f64())
+    }
+
+    /// Adds a private key at the end.
+    ///
+    /// # Errors
+    /// When the text is not exactly one private key, or the key is there already.
+    pub(super) fn append(&mut self, pem: &[u8]) -> anyhow::Result<String> {
+        let (_, pem) = unpack(pem)?;
+        let (mut entries, _) = read_entries(&pem)?;
+        let (Some(entry), true) = (entries.pop(), entries.is_empty()) else {
+            bail!("the key to stage must come alone; give a file with that one key");
+        };
+        let kid = entry.kid().to_owned();
+        ensure!(!self.has(&kid), "kid {kid} is in the file already; stage a new key");
+        self.entries.push(Entry { piece: Piece::new(entry.piece.block()), ..entry });
+        Ok(kid)
+    }
+
+    /// Puts a private key first.
+    ///
+    /// # Errors
+    /// When there is no such key.
+    pub(super) fn put_first(&mut self, kid: &str) -> anyhow::Result<()> {
+        let place = self.entries.iter().position(|entry| entry.kid() == kid && entry.private);
+        let entry = self.entries.remove(place.with_context(|| format!("no private key with kid {kid} in the file"))?);
+        self.entries.insert(0, entry);
+        Ok(())
+    }
+
+    /// Removes keys, every copy of them.
+    pub(super) fn remove(&mut self, kids: &[String]) {
+        self.entries.retain(|entry| !kids.iter().any(|kid| kid == entry.kid()));
+    }
+
+    /// Replaces the file by the keys as they are now: whole or not at all, whatever happens meanwhile.
+    ///
+    /// # Errors
+    /// When the filter would not take the new text, the file was changed by somebody else, or it cannot be
+    /// written. The file is as it was then.
+    pub(super) fn save(&self) -> anyhow::Result<Saved> {
+        let text = self.text();
+        let keys = SigningKeys::parse(&text).context("the new text would be no key file")?;
+        let kids: Vec<&str> = keys.published().keys().iter().map(Jwk::kid).collect();
+        ensure!(kids == self.kids(), "the new text would hold other keys than it should; please report this");
+        let shown = self.path.display();
+        let unchanged = fs::read(&self.path).map(Zeroizing::new).is_ok_and(|current| *current == *self.original);
+        ensure!(unchanged, "{shown} was changed by something else meanwhile; look at it, and run this again");
+        let replaced = private_file::replace(&self.path, &text)
+            .map_err(|error| anyhow!("cannot replace {shown}: {error}; run this as its owner or as root"))?;
+        Ok(Saved { bytes: text.len(), replaced })
+    }
+
+    fn text(&self) -> Zeroizing<Vec<u8>> {
+        let pieces = self.entries.iter().map(|entry| entry.piece.text());
+        let pem = pem_text::join(pieces.chain([self.tail.as_slice()]));
+        match self.packing {
+            Packing::Pem => pem,
+            Packing::Base64 => pack(&pem, usize::MAX),
+            Packing::WrappedBase64 => pack(&pem, BASE64_LINE),
+        }
+    }
+}
+
+/// What was written. The new file stays locked until this is dropped: keep it until the record is written too.
+pub(super) struct Saved {
+    bytes: usize,
+    replaced: Replaced,
+}
+
+impl Saved {
+    /// What the user should know about the new file.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let size = format!(
+            "the file has {} bytes; Envoy serves more than {ENVOY_BODY_BYTES} of a file only where \
+             max_direct_response_body_size_bytes allows it",
+            self.bytes
+        );
+        let size = (self.bytes > ENVOY_BODY_BYTES).then_some(size);
+        self.replaced.note.clone().into_iter().chain(size).collect()
+    }
+}
+
+fn published(entries: &[Entry]) -> Vec<String> {
+    let mut kids: Vec<String> = Vec::new();
+    for entry in entries {
+        if !kids.iter().any(|kid| kid == entry.kid()) {
+            kids.push(entry.kid().to_owned());
+        }
+    }
+    kids
+}
+
+/// A lock on the very file that has this name now; a rotation that just ended may have put a new one there.
+fn lock(path: &Path) -> anyhow::Result<File> {
+    for _attempt in 0..5 {
+        let file = File::open(path).map_err(|error| anyhow!("cannot open {}: {error}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                bail!("another attest rotate works on {}; wait until it is done", path.display());
+            }
+            // Some network file systems have no locks; the check for changes before writing still holds there.
+            Err(TryLockError::Error(_)) => return Ok(file),
+        }
+        if file.metadata()?.ino() == fs::metadata(path)?.ino() {
+            return Ok(file);
+        }
+    }
+    bail!("{} is being replaced over and over; find out by what, and run this again", path.display())
+}
+
+fn unpack(text: &[u8]) -> anyhow::Result<(Packing, Zeroizing<Vec<u8>>)> {
+    let is_pem = text.windows(11).any(|window| window == b"-----BEGIN ");
+    if is_pem {
+        return Ok((Packing::Pem, Zeroizing::new(text.to_vec())));
+    }
+    let trimmed = text.trim_ascii();
+    let packing = if trimmed.contains(&b'\n') { Packing::WrappedBase64 } else { Packing::Base64 };
+    let packed: Zeroizing<Vec<u8>> =
+        Zeroizing::new(trimmed.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect());
+    let pem = BASE64.decode(&*packed).map_err(|_| anyhow!("neither PEM nor base64 of PEM"))?;
+    Ok((packing, Zeroizing::new(pem)))
+}
+
+fn pack(pem: &[u8], width: usize) -> Zeroizing<Vec<u8>> {
+    let encoded = Zeroizing::new(BASE64.encode(pem));
+    let mut lines = Zeroizing::new(Vec::with_capacity(encoded.len() + encoded.len() / width.max(1) + 2));
+    for line in encoded.as_bytes().chunks(width) {
+        lines.extend_from_slice(line);
+        lines.push(b'\n');
+    }
+    lines
+}
+
+/// Reads every block by itself, as the filter reads it.
+fn read_entries(pem: &[u8]) -> anyhow::Result<(Vec<Entry>, Zeroizing<Vec<u8>>)> {
+    let (pieces, tail) = pem_text::cut(pem);
+    let private = pieces.iter().find(|piece| SigningKeys::parse(piece.block()).is_ok());
+    let private = private.map(|piece| Zeroizing::new(piece.block().to_vec())).unwrap_or_default();
+    let mut entries = Vec::new();
+    let mut parameters: Option<Piece> = None;
+    for piece in pieces {
+        let key = read_key(piece.block(), &private)?;
+        let piece = match parameters.take() {
+            Some(before) => piece.after(&before),
+            None => piece,
+        };
+        match key {
+            Some((jwk, private)) => entries.push(Entry { jwk, private, piece }),
+            None => parameters = Some(piece),
+        }
+    }
+    let tail = pem_text::join(parameters.iter().map(Piece::text).chain([tail.as_slice()]));
+    Ok((entries, tail))
+}
+
+/// The key of a block, and whether it is private; none for curve parameters. The filter reads a public key only
+/// after a private one, so it is given one.
+fn read_key(block: &[u8], private: &[u8]) -> anyhow::Result<Option<(Jwk, bool)>> {
+    match SigningKeys::parse(block) {
+        Ok(keys) => Ok(Some((keys.signing_key().jwk(), true))),
+        Err(KeyError::NoKey) => Ok(None),
+        Err(KeyError::Block { reason: BlockError::PublicKeyFirst, .. }) => {
+            let keys = SigningKeys::parse(&pem_text::join([private, block]))?;
+            Ok(keys.published().keys().last().map(|jwk| (jwk.clone(), false)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+#[path = "ring_tests.rs"]
+mod tests;

@@ -1,0 +1,133 @@
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+
+struct Keys {
+    directory: tempfile::TempDir,
+}
+
+impl Keys {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn file(&self, text: &str) -> PathBuf {
+        let path = self.directory.path().join("key.pem");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    }
+}
+
+fn pem() -> String {
+    KeyType::P256.generate().unwrap().to_string()
+}
+
+fn kid(pem: &str) -> String {
+    SigningKeys::parse(pem.as_bytes()).ok().unwrap().signing_key().jwk().kid().to_owned()
+}
+
+fn public(pem: &str) -> String {
+    let keys = SigningKeys::parse(pem.as_bytes()).ok().unwrap();
+    let attestation_filter::signing_key::SigningKey::P256(key) = keys.signing_key() else { panic!("not P-256") };
+    key.public_key_pem()
+}
+
+const PARAMETERS: &str = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+
+#[test]
+fn every_untouched_byte_of_a_file_stays() {
+    let (keys, a, b, c) = (Keys::new(), pem(), pem(), pem());
+    let (a, b_windows) = (format!("# the first\n{PARAMETERS}{a}"), b.replace('\n', "\r\n"));
+    let path = keys.file(&format!("{a}\n# elsewhere\n{}\n  # old\n{b_windows}# end", public(&c)));
+    let mut ring = Ring::open(&path).unwrap();
+    assert_eq!(ring.kids(), [kid(&a), kid(&c), kid(&b)]);
+    assert_eq!(ring.entries().iter().map(Entry::is_private).collect::<Vec<_>>(), [true, false, true]);
+    ring.put_first(&kid(&b)).unwrap();
+    ring.save().unwrap();
+    let expected = format!("\n  # old\n{b_windows}{a}\n# elsewhere\n{}# end", public(&c));
+    assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+}
+
+#[test]
+fn a_public_key_of_the_signer_is_the_same_key() {
+    let (keys, a) = (Keys::new(), pem());
+    let path = keys.file(&format!("{a}{}", public(&a)));
+    let mut ring = Ring::open(&path).unwrap();
+    assert_eq!(ring.kids(), [kid(&a)]);
+    let b = pem();
+    ring.append(b.as_bytes()).unwrap();
+    ring.put_first(&kid(&b)).unwrap();
+    ring.save().unwrap();
+    drop(ring);
+    let mut ring = Ring::open(&path).unwrap();
+    ring.remove(&[kid(&a)]);
+    ring.save().unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), b);
+}
+
+#[test]
+fn base64_stays_base64() {
+    let (keys, a, b) = (Keys::new(), pem(), pem());
+    for (packed, wrapped) in
+        [(BASE64.encode(&a), false), (String::from_utf8(pack(a.as_bytes(), BASE64_LINE).to_vec()).unwrap(), true)]
+    {
+        let path = keys.file(&packed);
+        let mut ring = Ring::open(&path).unwrap();
+        ring.append(b.as_bytes()).unwrap();
+        ring.save().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count() > 1, wrapped);
+        assert_eq!(*unpack(text.as_bytes()).unwrap().1, format!("{a}{b}").into_bytes());
+    }
+}
+
+#[test]
+fn a_link_stays_a_link() {
+    let (keys, a, b) = (Keys::new(), pem(), pem());
+    let path = keys.file(&a);
+    let link = keys.directory.path().join("link.pem");
+    std::os::unix::fs::symlink("key.pem", &link).unwrap();
+    let mut ring = Ring::open(&link).unwrap();
+    ring.append(b.as_bytes()).unwrap();
+    ring.save().unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(&path).unwrap(), format!("{a}{b}"));
+}
+
+#[test]
+fn two_rotations_at_once_are_refused() {
+    let (keys, a) = (Keys::new(), pem());
+    let path = keys.file(&a);
+    let mut ring = Ring::open(&path).unwrap();
+    let error = |result: anyhow::Result<Ring>| result.err().unwrap().to_string();
+    assert!(error(Ring::open(&path)).contains("another attest rotate"));
+    ring.append(pem().as_bytes()).unwrap();
+    let saved = ring.save().unwrap();
+    drop(ring);
+    assert!(error(Ring::open(&path)).contains("another attest rotate"));
+    drop(saved);
+    Ring::open(&path).unwrap();
+}
+
+#[test]
+fn a_file_that_changed_meanwhile_is_not_overwritten() {
+    let (keys, a, b) = (Keys::new(), pem(), pem());
+    let path = keys.file(&a);
+    let mut ring = Ring::open(&path).unwrap();
+    fs::write(&path, &b).unwrap();
+    ring.append(pem().as_bytes()).unwrap();
+    assert!(ring.save().err().unwrap().to_string().contains("changed by something else"));
+    assert_eq!(fs::read_to_string(&path).unwrap(), b);
+}
+
+#[test]
+fn only_one_new_private_key_is_appended() {
+    let (keys, a, b) = (Keys::new(), pem(), pem());
+    let mut ring = Ring::open(&keys.file(&a)).unwrap();
+    for wrong in [a.clone(), public(&b), format!("{b}{a}"), "nothing".to_owned()] {
+        assert!(ring.append(wrong.as_bytes()).is_err());
+    }
+    ring.append(format!("# comment\n{PARAMETERS}{b}").as_bytes()).unwrap();
+    assert_eq!(*ring.text(), format!("{a}{b}").into_bytes());
+}
