@@ -12,7 +12,7 @@ found      := ENVOY="$(envoy)" ATTESTATION_FILTER_WASM="$(module)"
 # Every integration test but the one that needs an Envoy.
 other_tests := $(filter-out e2e,$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
 
-say = @echo "==> $(1)"
+say = printf '==> %s\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -22,21 +22,21 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: prerequisites wasm cli envoy ## Show the filter at work on a real Envoy, in one go
-	$(call say,demo: building it (a minute or two the first time), then running it)
+	@$(say) "demo: building it (a minute or two the first time), then running it"
 	@$(found) cargo run --release --example demo
 
 run: prerequisites wasm cli envoy ## The same, and leave it running to try things out
-	$(call say,run: building it (a minute or two the first time), then running it until Ctrl-C)
+	@$(say) "run: building it (a minute or two the first time), then running it until Ctrl-C"
 	@$(found) cargo run --release --example demo -- --stay
 
 wasm: prerequisites ## Build the module: target/wasm32-wasip1/release/attestation_filter.wasm
 ifndef ATTESTATION_FILTER_WASM
-	$(call say,wasm: building the module (half a minute the first time))
+	@$(say) "wasm: building the module (half a minute the first time)"
 	@scripts/wasm-cargo build --lib --release
 endif
 
 cli: prerequisites ## Build the command line tool: target/release/attest
-	$(call say,cli: building attest (a minute or two the first time))
+	@$(say) "cli: building attest (a minute or two the first time)"
 	@cargo build --release --bin attest
 
 envoy: prerequisites ## Fetch Envoy into .envoy/ (ENVOY_VERSION=1.37.0 for another, ENVOY=/path for your own)
@@ -46,35 +46,37 @@ endif
 
 test: prerequisites fmt-check lint unit integration configurations e2e ## Run every check: format, lints, unit tests, tests on a real Envoy
 
-fmt: ## Format the code
+fmt: prerequisites ## Format the code
 	@cargo fmt
 
 fmt-check: prerequisites
-	$(call say,format: rustfmt finds nothing to change)
+	@$(say) "format: rustfmt finds nothing to change"
 	@cargo fmt --check
 
 lint: prerequisites ## Run clippy on everything, warnings are errors
-	$(call say,lint: clippy on library - tool - tests - examples (a minute the first time))
+	@$(say) "lint: clippy on library, tool, tests, examples (a minute the first time)"
 	@cargo clippy --all-targets -- -D warnings
-	$(call say,lint: clippy on the module as Wasm (half a minute the first time))
+	@$(say) "lint: clippy on the module as Wasm (half a minute the first time)"
 	@scripts/wasm-cargo clippy --lib -- -D warnings
 
 unit: prerequisites ## Run the unit tests
-	$(call say,unit: the tests inside the library and the tool (a minute the first time))
+	@$(say) "unit: the tests inside the library and the tool (a minute the first time)"
 	@cargo test --lib --bins
 
 integration: prerequisites
 ifneq ($(other_tests),)
-	$(call say,integration: $(other_tests))
+	@$(say) "integration: $(other_tests)"
 	@cargo test $(addprefix --test ,$(other_tests))
+else
+	@:
 endif
 
 e2e: prerequisites wasm envoy ## Run the end-to-end tests on a real Envoy
-	$(call say,e2e: the module in a real Envoy (a minute or more))
+	@$(say) "e2e: the module in a real Envoy (a minute or more)"
 	@$(found) cargo test --test e2e
 
 configurations: prerequisites wasm envoy ## Have Envoy check every configuration below envoy/
-	$(call say,configurations: Envoy accepts what is shipped)
+	@$(say) "configurations: Envoy accepts what is shipped"
 	@scripts/check-configurations "$(envoy)" "$(module)"
 
 size: wasm ## Show the module's size, raw and gzip
@@ -90,8 +92,9 @@ clean: ## Remove everything that was built or fetched
 prerequisites:
 	@ENVOY_VERSION=$(ENVOY_VERSION) scripts/check-prerequisites $(needs)
 needs = rust
-demo run e2e configurations: needs = rust envoy
+demo run configurations: needs = rust envoy
+e2e: needs = rust envoy openssl
 envoy: needs = envoy
-lint fmt-check: needs = rust lint
+fmt fmt-check lint: needs = rust lint
 compose-test: needs =
-test: needs = rust lint envoy
+test: needs = rust lint envoy openssl

@@ -122,7 +122,8 @@ impl Config {
     fn checked(self) -> Result<Self, ConfigError> {
         let lifetime = Duration::from_secs(self.token_lifetime);
         if let Some(reuse) = self.reuse.filter(|reuse| *reuse > lifetime / 2) {
-            let got = format!("\"{}s\" with token_lifetime \"{}s\"", reuse.as_secs_f64(), self.token_lifetime);
+            let reuse = field::show_duration(reuse);
+            let got = format!("\"{reuse}\" with token_lifetime \"{}s\"", self.token_lifetime);
             return Err(ConfigError::invalid("reuse", got, "at most half of token_lifetime"));
         }
         if [DISCOVERY_PATH, "/.pomerium/jwt", "/.pomerium/user"].contains(&self.jwks_path.as_str()) {

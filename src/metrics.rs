@@ -9,16 +9,8 @@ macro_rules! metrics {
         }
 
         impl $kind {
-            /// Every one, in order.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The name, without Envoy's prefix.
-            #[must_use]
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => concat!("attestation.", $name),)*
-                }
-            }
+            /// Their names in the order of declaration, without Envoy's prefix.
+            pub const NAMES: &'static [&'static str] = &[$(concat!("attestation.", $name),)*];
         }
     };
 }

@@ -7,7 +7,10 @@
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
 
 /// One message's fields, in wire order; ends at the first malformed one.
-struct Fields<'a>(&'a [u8]);
+struct Fields<'a> {
+    rest: &'a [u8],
+    malformed: bool,
+}
 
 /// What a field holds, as far as the messages here need it.
 enum Wire<'a> {
@@ -21,15 +24,27 @@ impl<'a> Iterator for Fields<'a> {
     type Item = (u32, Wire<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
+        if self.rest.is_empty() || self.malformed {
             return None;
         }
-        let (tag, wire_type) = decode_key(&mut self.0).ok()?;
+        let field = self.read();
+        self.malformed = field.is_none();
+        field
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn new(message: &'a [u8]) -> Self {
+        Self { rest: message, malformed: false }
+    }
+
+    fn read(&mut self) -> Option<(u32, Wire<'a>)> {
+        let (tag, wire_type) = decode_key(&mut self.rest).ok()?;
         let wire = match wire_type {
-            WireType::Varint => Wire::Varint(decode_varint(&mut self.0).ok()?),
+            WireType::Varint => Wire::Varint(decode_varint(&mut self.rest).ok()?),
             WireType::SixtyFourBit => Wire::Double(f64::from_le_bytes(*self.take(8)?.first_chunk()?)),
             WireType::LengthDelimited => {
-                let length = usize::try_from(decode_varint(&mut self.0).ok()?).ok()?;
+                let length = usize::try_from(decode_varint(&mut self.rest).ok()?).ok()?;
                 Wire::Bytes(self.take(length)?)
             }
             WireType::ThirtyTwoBit => self.take(4).map(|_| Wire::Other)?,
@@ -37,19 +52,17 @@ impl<'a> Iterator for Fields<'a> {
         };
         Some((tag, wire))
     }
-}
 
-impl<'a> Fields<'a> {
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
+        let (taken, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
         Some(taken)
     }
 }
 
 /// The last bytes of a field, as protobuf has it for fields that are not repeated.
 fn last_bytes(message: &[u8], tag: u32) -> Option<&[u8]> {
-    Fields(message).fold(None, |last, field| match field {
+    Fields::new(message).fold(None, |last, field| match field {
         (number, Wire::Bytes(bytes)) if number == tag => Some(bytes),
         _ => last,
     })
@@ -57,7 +70,7 @@ fn last_bytes(message: &[u8], tag: u32) -> Option<&[u8]> {
 
 /// The entries of a `map<string, …>` field. On the wire it is a repeated message of key 1 and value 2.
 fn map_entries(message: &[u8], tag: u32) -> impl Iterator<Item = (&[u8], &[u8])> {
-    Fields(message).filter_map(move |field| match field {
+    Fields::new(message).filter_map(move |field| match field {
         (number, Wire::Bytes(entry)) if number == tag => {
             Some((last_bytes(entry, 1).unwrap_or_default(), last_bytes(entry, 2).unwrap_or_default()))
         }
@@ -91,8 +104,8 @@ impl<'a> Struct<'a> {
     /// Whether the bytes are wholly members, as a configuration must be and metadata need not.
     #[must_use]
     pub fn is_well_formed(self) -> bool {
-        let mut fields = Fields(self.0);
-        fields.by_ref().all(|(tag, wire)| tag == 1 && matches!(wire, Wire::Bytes(_))) && fields.0.is_empty()
+        let mut fields = Fields::new(self.0);
+        fields.by_ref().all(|(tag, wire)| tag == 1 && matches!(wire, Wire::Bytes(_))) && !fields.malformed
     }
 
     /// The members, in wire order, which is none; a member without a value is left out.
@@ -127,7 +140,7 @@ pub enum Value<'a> {
 
 impl<'a> Value<'a> {
     fn new(bytes: &'a [u8]) -> Option<Self> {
-        Fields(bytes).fold(None, |last, field| match field {
+        Fields::new(bytes).fold(None, |last, field| match field {
             (1, Wire::Varint(_)) => Some(Self::Null),
             (2, Wire::Double(number)) => Some(Self::Number(number)),
             (3, Wire::Bytes(text)) => Some(Self::String(text)),
@@ -146,7 +159,7 @@ pub struct List<'a>(&'a [u8]);
 impl<'a> List<'a> {
     /// The items in order.
     pub fn items(self) -> impl Iterator<Item = Value<'a>> {
-        Fields(self.0).filter_map(|field| match field {
+        Fields::new(self.0).filter_map(|field| match field {
             (1, Wire::Bytes(value)) => Value::new(value),
             _ => None,
         })
@@ -163,7 +176,7 @@ pub fn put_bytes(message: &mut Vec<u8>, tag: u32, bytes: &[u8]) {
 /// The bool and the bytes of a message of `1` bool, `2` bytes, as the host's `sign` answers.
 #[must_use]
 pub fn bool_and_bytes(message: &[u8]) -> (bool, &[u8]) {
-    Fields(message).fold((false, &[][..]), |(bool, bytes), field| match field {
+    Fields::new(message).fold((false, &[][..]), |(bool, bytes), field| match field {
         (1, Wire::Varint(value)) => (value != 0, bytes),
         (2, Wire::Bytes(value)) => (bool, value),
         _ => (bool, bytes),
@@ -207,7 +220,7 @@ pub(crate) mod build {
 
     /// The length-delimited fields of a message.
     pub(crate) fn bytes_fields(message: &[u8]) -> Vec<(u32, Vec<u8>)> {
-        let fields = Fields(message).filter_map(|(tag, wire)| match wire {
+        let fields = Fields::new(message).filter_map(|(tag, wire)| match wire {
             Wire::Bytes(bytes) => Some((tag, bytes.to_vec())),
             _ => None,
         });
@@ -254,6 +267,7 @@ mod tests {
         let bytes = build::object(&json!({"a": "x", "b": "y"}));
         let cut = Struct::new(&bytes[..bytes.len() - 1]);
         assert!(!cut.is_well_formed());
+        assert!([&b"{"[..], b"\0", b"\n\x01", b"\x08\x01"].iter().all(|bytes| !Struct::new(bytes).is_well_formed()));
         assert_eq!(cut.members().count(), 1);
     }
 

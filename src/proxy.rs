@@ -4,7 +4,6 @@
 //! everything here goes through `hostcalls` that return bytes, and only in ways in which they do not panic.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -185,35 +184,36 @@ fn respond(response: &Response) {
 
 /// Envoy, as the filter's logic sees it.
 struct Envoy {
-    counters: BTreeMap<Counter, u32>,
-    gauges: BTreeMap<Gauge, u32>,
-    histograms: BTreeMap<Histogram, u32>,
-    signed_by: RefCell<BTreeMap<String, u32>>,
+    counters: Metrics,
+    gauges: Metrics,
+    histograms: Metrics,
+    signed_by: RefCell<Vec<(String, u32)>>,
 }
+
+/// Envoy's IDs of metrics, in the order in which they are declared.
+type Metrics = Vec<Option<u32>>;
 
 impl Default for Envoy {
     fn default() -> Self {
         Self {
-            counters: define(MetricType::Counter, Counter::ALL, |counter| counter.name()),
-            gauges: define(MetricType::Gauge, Gauge::ALL, |gauge| gauge.name()),
-            histograms: define(MetricType::Histogram, Histogram::ALL, |histogram| histogram.name()),
+            counters: define(MetricType::Counter, Counter::NAMES),
+            gauges: define(MetricType::Gauge, Gauge::NAMES),
+            histograms: define(MetricType::Histogram, Histogram::NAMES),
             signed_by: RefCell::default(),
         }
     }
 }
 
-fn define<T: Copy + Ord>(kind: MetricType, all: &[T], name: impl Fn(T) -> &'static str) -> BTreeMap<T, u32> {
-    all.iter().filter_map(|metric| Some((*metric, hostcalls::define_metric(kind, name(*metric)).ok()?))).collect()
+fn define(kind: MetricType, names: &[&str]) -> Metrics {
+    names.iter().map(|name| hostcalls::define_metric(kind, name).ok()).collect()
 }
 
-fn increment(id: Option<&u32>, number: u64) {
-    if let (Some(id), Ok(number)) = (id, i64::try_from(number)) {
-        let _ = hostcalls::increment_metric(*id, number);
-    }
+fn increment(id: u32, number: u64) {
+    let _ = hostcalls::increment_metric(id, i64::try_from(number).unwrap_or_default());
 }
 
-fn record(id: Option<&u32>, value: u64) {
-    if let Some(id) = id {
+fn record(metrics: &Metrics, index: usize, value: u64) {
+    if let Some(Some(id)) = metrics.get(index) {
         let _ = hostcalls::record_metric(*id, value);
     }
 }
@@ -295,24 +295,29 @@ impl Host for Envoy {
     }
 
     fn add(&self, counter: Counter, number: u64) {
-        increment(self.counters.get(&counter), number);
+        if let Some(Some(id)) = self.counters.get(counter as usize) {
+            increment(*id, number);
+        }
     }
 
     fn count_signed_by(&self, kid: &str) {
         let mut signed_by = self.signed_by.borrow_mut();
-        if !signed_by.contains_key(kid)
-            && let Ok(id) = hostcalls::define_metric(MetricType::Counter, &signed_by_kid(kid))
-        {
-            signed_by.insert(kid.to_owned(), id);
+        let known = signed_by.iter().find(|(key, _)| key == kid).map(|(_, id)| *id);
+        let id = known.or_else(|| {
+            let id = hostcalls::define_metric(MetricType::Counter, &signed_by_kid(kid)).ok()?;
+            signed_by.push((kid.to_owned(), id));
+            Some(id)
+        });
+        if let Some(id) = id {
+            increment(id, 1);
         }
-        increment(signed_by.get(kid), 1);
     }
 
     fn set(&self, gauge: Gauge, value: u64) {
-        record(self.gauges.get(&gauge), value);
+        record(&self.gauges, gauge as usize, value);
     }
 
     fn record(&self, histogram: Histogram, value: u64) {
-        record(self.histograms.get(&histogram), value);
+        record(&self.histograms, histogram as usize, value);
     }
 }

@@ -1,5 +1,4 @@
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 
 use super::resolved::{Constant, Resolved, scalar_text, write_text};
 use crate::authority::Authority;
@@ -57,7 +56,7 @@ enum Source {
     Text(Vec<TextSource>),
     Groups {
         from: GroupsSource,
-        filter: Option<BTreeSet<String>>,
+        filter: Option<Vec<String>>,
     },
     /// Left out where the identity does not have it.
     Claim(Vec<String>),
@@ -79,8 +78,11 @@ impl Plan {
     /// The plan for these settings.
     #[must_use]
     pub fn new(settings: &Settings, claim_headers: &[ClaimHeader]) -> Self {
-        let extra = settings.claims.keys().chain(claim_headers.iter().map(|header| &header.claim));
-        let names: BTreeSet<&str> = BASE_CLAIMS.into_iter().chain(extra.map(String::as_str)).collect();
+        let mut names = BASE_CLAIMS.to_vec();
+        names.extend(settings.claims.iter().map(|(name, _)| name.as_str()));
+        names.extend(claim_headers.iter().map(|header| header.claim.as_str()));
+        names.sort_unstable();
+        names.dedup();
         let members = names.into_iter().map(|name| {
             let mut json_name = Vec::new();
             write_text(name, &mut json_name);
@@ -151,11 +153,11 @@ fn source(claim: &str, settings: &Settings) -> Source {
         "jti" => Source::TokenId,
         "iat" => Source::IssuedAt,
         "exp" => Source::ExpiresAt,
-        "sub" => Source::Text(vec![text_source("sub", &settings.claims), text_source("user", &settings.claims)]),
-        "user" => Source::Text(vec![text_source("user", &settings.claims), text_source("sub", &settings.claims)]),
-        "email" | "name" | "sid" => Source::Text(vec![text_source(claim, &settings.claims)]),
-        "groups" => Source::Groups { from: groups_source(&settings.claims), filter: settings.groups_filter.clone() },
-        other => match settings.claims.get(other) {
+        "sub" => Source::Text(vec![text_source("sub", settings), text_source("user", settings)]),
+        "user" => Source::Text(vec![text_source("user", settings), text_source("sub", settings)]),
+        "email" | "name" | "sid" => Source::Text(vec![text_source(claim, settings)]),
+        "groups" => Source::Groups { from: groups_source(settings), filter: settings.groups_filter.clone() },
+        other => match settings.rule(other) {
             Some(ClaimRule::Value(value)) => Source::Constant(Constant::new(value)),
             Some(ClaimRule::From(path)) => Source::Claim(path.clone()),
             None => Source::Claim(vec![other.to_owned()]),
@@ -179,16 +181,16 @@ fn audience(settings: &Settings) -> Source {
     }
 }
 
-fn text_source(claim: &str, rules: &BTreeMap<String, ClaimRule>) -> TextSource {
-    match rules.get(claim) {
+fn text_source(claim: &str, settings: &Settings) -> TextSource {
+    match settings.rule(claim) {
         Some(ClaimRule::Value(value)) => TextSource::Constant(value.as_str().unwrap_or_default().to_owned()),
         Some(ClaimRule::From(path)) => TextSource::Claim(path.clone()),
         None => TextSource::Claim(vec![claim.to_owned()]),
     }
 }
 
-fn groups_source(rules: &BTreeMap<String, ClaimRule>) -> GroupsSource {
-    match rules.get("groups") {
+fn groups_source(settings: &Settings) -> GroupsSource {
+    match settings.rule("groups") {
         Some(ClaimRule::Value(value)) => {
             let groups = value.as_array().into_iter().flatten();
             GroupsSource::Constant(groups.filter_map(|group| group.as_str().map(str::to_owned)).collect())
@@ -215,7 +217,7 @@ impl Source {
                 let mut groups = from.resolve(facts.identity);
                 let before = groups.len();
                 if let Some(allowed) = filter {
-                    groups.retain(|group| allowed.contains(group.as_ref()));
+                    groups.retain(|group| allowed.binary_search_by(|allowed| allowed.as_str().cmp(group)).is_ok());
                 }
                 *groups_removed += before - groups.len();
                 Resolved::Texts(groups)

@@ -102,13 +102,12 @@ fn value_text(value: Value<'_>) -> Result<String, Unrepresentable> {
 
 /// A double as JSON has it: whole numbers without a fraction; none for what is not finite.
 #[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "the number is whole and its size has been checked")]
 pub fn json_number(number: f64) -> Option<String> {
     /// Up to here every whole number has a double of its own (2^53).
     const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_992.0;
-    if number == 0.0 {
-        Some("0".into())
-    } else if number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER {
-        Some(format!("{number:.0}"))
+    if number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER {
+        Some((number as i64).to_string())
     } else {
         serde_json::Number::from_f64(number).map(|number| number.to_string())
     }
@@ -145,9 +144,13 @@ fn write_value(value: Value<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), 
 
 /// An object with its members sorted: protobuf has no order of its own.
 fn write_object(object: Struct<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), Unrepresentable> {
-    let members: std::collections::BTreeMap<&[u8], Value<'_>> = object.members().collect();
+    let mut members: Vec<(&[u8], usize, Value<'_>)> =
+        object.members().enumerate().map(|(place, (name, value))| (name, place, value)).collect();
+    members.sort_unstable_by_key(|(name, place, _)| (*name, usize::MAX - place));
+    // A map on the wire may name a member twice; the last one counts.
+    members.dedup_by_key(|(name, ..)| *name);
     out.push(b'{');
-    for (index, (name, value)) in members.into_iter().enumerate() {
+    for (index, (name, _, value)) in members.into_iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }

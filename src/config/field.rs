@@ -150,8 +150,8 @@ impl Field {
 
     /// Envoy's form of a duration: decimal seconds with the unit, `"300s"` or `"0.5s"`.
     pub(super) fn duration(self, range: RangeInclusive<Duration>) -> Result<Duration, ConfigError> {
-        let [min, max] = [range.start(), range.end()].map(|bound| bound.as_secs_f64());
-        let (error, text) = self.text_or(&format!("a duration such as \"5s\" or \"0.5s\", from {min}s to {max}s"))?;
+        let [min, max] = [range.start(), range.end()].map(|bound| show_duration(*bound));
+        let (error, text) = self.text_or(&format!("a duration such as \"5s\" or \"0.5s\", from {min} to {max}"))?;
         parse_duration(&text).filter(|duration| range.contains(duration)).ok_or(error)
     }
 
@@ -301,4 +301,13 @@ fn parse_duration(text: &str) -> Option<Duration> {
         return None;
     }
     Some(Duration::new(seconds.parse().ok()?, format!("{fraction:0<9}").parse().ok()?))
+}
+
+/// Envoy's form again.
+pub(super) fn show_duration(duration: Duration) -> String {
+    let fraction = format!("{:09}", duration.subsec_nanos());
+    match fraction.trim_end_matches('0') {
+        "" => format!("{}s", duration.as_secs()),
+        fraction => format!("{}.{fraction}s", duration.as_secs()),
+    }
 }

@@ -1,5 +1,3 @@
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde_json::Value as Json;
 
 use super::field::{Field, Kind, Members};
@@ -57,12 +55,12 @@ pub struct Settings {
     pub issuer_format: IssuerFormat,
     /// `aud`, if it is not the host.
     pub audience: Option<Audience>,
-    /// The groups that may be named, if not all.
-    pub groups_filter: Option<BTreeSet<String>>,
+    /// The groups that may be named, sorted, if not all.
+    pub groups_filter: Option<Vec<String>>,
     /// What happens to a request of nobody.
     pub on_missing_identity: OnMissingIdentity,
-    /// Extra and re-mapped claims.
-    pub claims: BTreeMap<String, ClaimRule>,
+    /// Extra and re-mapped claims; of two with the same name the later counts.
+    pub claims: Vec<(String, ClaimRule)>,
 }
 
 impl Default for Settings {
@@ -74,7 +72,7 @@ impl Default for Settings {
             audience: None,
             groups_filter: None,
             on_missing_identity: OnMissingIdentity::default(),
-            claims: BTreeMap::new(),
+            claims: Vec::new(),
         }
     }
 }
@@ -93,6 +91,12 @@ impl Settings {
         settings.apply(&mut members)?;
         members.finish()?;
         Ok(settings)
+    }
+
+    /// The rule for a claim.
+    #[must_use]
+    pub fn rule(&self, claim: &str) -> Option<&ClaimRule> {
+        self.claims.iter().rev().find(|(name, _)| name == claim).map(|(_, rule)| rule)
     }
 
     /// Takes what is set among the members.
@@ -143,8 +147,10 @@ fn audience(field: Field) -> Result<Audience, ConfigError> {
     }
 }
 
-fn groups(field: Field) -> Result<BTreeSet<String>, ConfigError> {
-    Ok(field.texts()?.into_iter().collect())
+fn groups(field: Field) -> Result<Vec<String>, ConfigError> {
+    let mut groups = field.texts()?;
+    groups.sort_unstable();
+    Ok(groups)
 }
 
 fn claims(field: Field) -> Result<Vec<(String, ClaimRule)>, ConfigError> {

@@ -53,7 +53,7 @@ fn every_field_is_read_from_either_form() {
     assert_eq!((file.path.as_str(), file.cluster.as_str()), ("/etc/keys/signing.pem", "keys"));
     assert_eq!((file.refresh, config.reuse), (Duration::from_millis(500), Some(Duration::from_secs(30))));
     assert_eq!(config.settings.audience, Some(Audience::Many(vec!["a".into(), "b".into()])));
-    assert_eq!(config.settings.claims["env"], ClaimRule::Value(json!({"a": [1, null]})));
+    assert_eq!(config.settings.rule("env"), Some(&ClaimRule::Value(json!({"a": [1, null]}))));
     assert_eq!(config.max_assertion_bytes, Some(4096));
 }
 

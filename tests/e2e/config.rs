@@ -151,7 +151,7 @@ fn a_refusal_says_what_it_got_and_what_is_allowed() {
         ("token_lifetime", json!("86401s"), &["86401"]),
         ("assertion_header", json!("a b"), &["a b"]),
         ("jwks_path", json!("/keys?x"), &["/keys?x"]),
-        ("reuse", json!("151s"), &["151", "150"]),
+        ("reuse", json!("151s"), &["151", "token_lifetime"]),
         ("claims", json!({"iss": {"value": "x"}}), &["iss"]),
         (
             "identity_sources",
@@ -184,11 +184,30 @@ fn an_unknown_field_is_refused_by_name() {
 #[test]
 fn what_is_no_object_is_refused() {
     let envoy = Bootstrap::new(json!({"signing_key": A})).dynamic().start();
-    for text in ["[]", "5", "null", "true", "\"text\"", "text", "{", "{\"audience\":", "{} {}", "{'audience': 'x'}"] {
-        let verdict = envoy.push(&Configuration::Text(text.into()));
-        assert!(!verdict.is_accepted, "{text}: accepted");
-        the_refusal(&verdict.log);
+    let odd = ["[]", "5", "null", "true", "\"text\"", "text", "{} {}", "{'audience': 'x'}", "\0", "\n\u{1}"];
+    check_texts_refused(&envoy, odd.map(str::to_owned));
+}
+
+#[test]
+fn text_that_was_cut_off_anywhere_is_refused() {
+    let envoy = Bootstrap::new(json!({"signing_key": A})).dynamic().start();
+    let whole = json!({"signing_key": "x", "audience": ["one"], "claims": {"env": {"value": 1.5}}}).to_string();
+    check_texts_refused(&envoy, (1..whole.len()).map(|length| whole[..length].to_owned()));
+}
+
+/// Every text must be refused; all are tried before the test fails.
+fn check_texts_refused(envoy: &Envoy, texts: impl IntoIterator<Item = String>) {
+    let mut accepted = Vec::new();
+    for text in texts {
+        let verdict = envoy.push(&Configuration::Text(text.clone()));
+        if verdict.is_accepted {
+            accepted.push(text);
+            envoy.reconfigure("again", json!({"signing_key": A}));
+        } else {
+            the_refusal(&verdict.log);
+        }
     }
+    assert!(accepted.is_empty(), "accepted: {accepted:?}");
     assert_eq!(envoy.attest(&Request::get("/")).kid(), KID_A);
 }
 

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Value, json};
 
+use crate::support::filters::lua;
 use crate::support::keys::A;
 use crate::support::{ASSERTION_HEADER, Assertion, Bootstrap, Client, Envoy, JWKS_PATH, Reply, Request};
 
@@ -349,16 +350,6 @@ fn odd_identity_data() {
     assert_eq!(*nan.claim("dept"), Value::Null, "a number that JSON cannot write is left out");
     assert!(!nan.members().contains(&"dept".to_owned()), "and not written as null");
     assert_unharmed(&envoy, "odd identity data");
-}
-
-fn lua(code: &str) -> Value {
-    json!({
-        "name": "envoy.filters.http.lua",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
-            "default_source_code": {"inline_string": code},
-        },
-    })
 }
 
 /// A module whose `proxy_on_request_headers` is one `unreachable`, section by section: its three function types, its

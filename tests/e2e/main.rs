@@ -13,6 +13,8 @@ mod support;
 
 /// The token to the byte: header, members, times, issuer and audience for every shape of host.
 mod assertion;
+/// Extra claims: fixed ones, and those taken from the identity with their JSON types.
+mod claims;
 /// Each field of the plugin configuration, and how a bad value is refused.
 mod config;
 /// The paths that the filter answers itself.
@@ -21,5 +23,9 @@ mod endpoints;
 mod failure;
 /// What is removed from a request, what is set on it.
 mod headers;
+/// Where the user's identity comes from, and that nothing else is believed.
+mod identity;
 /// Which signing keys are accepted, which refused, and what is published.
 mod keys;
+/// What a route's metadata changes, for that route alone.
+mod routes;

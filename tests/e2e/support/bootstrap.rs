@@ -140,12 +140,6 @@ impl Bootstrap {
         self
     }
 
-    /// Runs another Envoy binary.
-    pub fn envoy(mut self, binary: PathBuf) -> Self {
-        self.envoy = binary;
-        self
-    }
-
     /// Runs another module in place of the filter.
     pub fn module(mut self, module: PathBuf) -> Self {
         self.module = module;

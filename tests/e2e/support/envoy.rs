@@ -15,9 +15,8 @@ use super::bootstrap::{Bootstrap, Configuration};
 use super::eventually::eventually;
 use super::http::{Client, Reply, Request};
 use super::jose::{Assertion, KeySet};
-use super::replaced::replace_file;
 use super::upstream::Upstream;
-use super::{JWKS_PATH, paths, traps};
+use super::{JWKS_PATH, traps};
 
 /// A running Envoy with an upstream of its own. Dropping it ends the process and looks for traps in its log; when the
 /// test has failed, it prints the log instead.
@@ -106,11 +105,6 @@ impl Envoy {
         self.log().split_off(mark)
     }
 
-    /// Envoy's administration interface.
-    pub fn admin(&self) -> &Admin {
-        &self.admin
-    }
-
     /// Hands Envoy another plugin configuration and waits until it is taken.
     pub fn push_accepted(&self, configuration: impl Into<Configuration>) {
         let configuration = configuration.into();
@@ -154,11 +148,6 @@ impl Envoy {
             (now != (accepted, rejected)).then_some(now.0 > accepted)
         });
         Verdict { is_accepted, log: self.log_since(mark) }
-    }
-
-    /// Replaces the key file.
-    pub fn replace_key_file(&self, content: impl AsRef<[u8]>) {
-        replace_file(&paths::key_file(self.process.directory.path()), content.as_ref());
     }
 
     /// Envoy's `/config_dump`.

@@ -82,7 +82,7 @@ fn bodies(pem: &str) -> String {
 
 /// Pieces of 24 characters, after what tells nothing: the armour, the ASN.1 prefix.
 fn pieces(text: &str, skipped: usize) -> Vec<String> {
-    let bytes = &text.as_bytes()[skipped..];
+    let bytes = text.as_bytes().get(skipped..).unwrap_or_default();
     bytes.chunks_exact(24).map(|piece| String::from_utf8_lossy(piece).into_owned()).collect()
 }
 

@@ -8,8 +8,12 @@ mod bootstrap;
 mod envoy;
 /// Waiting for a condition, with a deadline.
 mod eventually;
+/// The filters in front of ours.
+pub mod filters;
 /// Requests and replies over a plain socket.
 mod http;
+/// An identity provider.
+pub mod idp;
 /// An independent reading of what the filter signed.
 mod jose;
 /// Keys: the published vectors, and odd ones made with OpenSSL.
@@ -26,6 +30,8 @@ pub mod odd_keys;
 mod paths;
 /// The files a test replaces while Envoy watches them.
 mod replaced;
+/// Certificates, and connections that show them.
+pub mod tls;
 /// The log of a worker that fell.
 mod traps;
 /// The service behind Envoy: it answers with what it received.

@@ -49,8 +49,6 @@ impl Upstream {
 /// A request as the upstream received it.
 #[derive(Debug)]
 pub struct Seen {
-    /// Method, target and version.
-    pub start_line: Vec<u8>,
     headers: Lines,
     trailers: Lines,
 }
@@ -60,7 +58,6 @@ impl Seen {
     pub fn from_json(body: &Value) -> Option<Self> {
         let seen = body.get("seen")?;
         Some(Self {
-            start_line: from_latin1(seen.get("start_line")?.as_str()?),
             headers: lines_from_json(seen.get("headers")?)?,
             trailers: lines_from_json(seen.get("trailers")?)?,
         })
@@ -127,7 +124,6 @@ fn serve_connection(stream: TcpStream, count: &AtomicUsize) -> io::Result<()> {
 
 fn answer(start_line: &[u8], headers: &Lines, trailers: &Lines) -> Vec<u8> {
     let body = json!({"seen": {
-        "start_line": latin1(start_line),
         "headers": lines_to_json(headers),
         "trailers": lines_to_json(trailers),
     }})

@@ -1,0 +1,111 @@
+//! Certificates, and connections that show them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+    SanType,
+};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::{Value, json};
+
+use super::http::{Client, tcp};
+
+/// A certificate authority, trusted by both sides.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A certificate and its key.
+pub struct Identity {
+    key: KeyPair,
+    certificate: Certificate,
+}
+
+impl Authority {
+    /// Makes a key and signs it itself.
+    pub fn new() -> Self {
+        let mut params = params("authority", &[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        Self { issuer: CertifiedIssuer::self_signed(params, key).expect("an authority") }
+    }
+
+    /// Certifies a fresh key under a common name, with alternative names.
+    pub fn certify(&self, common_name: &str, names: &[SanType]) -> Identity {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params(common_name, names).signed_by(&key, &self.issuer).expect("a certificate");
+        Identity { key, certificate }
+    }
+
+    /// The server side: shows a certificate for `localhost` and verifies the client's, if it has one.
+    pub fn transport_socket(&self) -> Value {
+        let server = self.certify("localhost", &[dns("localhost")]);
+        json!({
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                "common_tls_context": {
+                    "tls_certificates": [{
+                        "certificate_chain": {"inline_string": server.certificate.pem()},
+                        "private_key": {"inline_string": server.key.serialize_pem()},
+                    }],
+                    "validation_context": {"trusted_ca": {"inline_string": self.issuer.pem()}},
+                },
+            },
+        })
+    }
+
+    /// The client side: connects, with a certificate or without.
+    pub fn connect(&self, address: SocketAddr, identity: Option<&Identity>) -> Client {
+        let name = ServerName::try_from("localhost").expect("a server name");
+        let connection = ClientConnection::new(Arc::new(self.client_config(identity)), name).expect("a TLS client");
+        Client::over(Box::new(StreamOwned::new(connection, tcp(address))))
+    }
+
+    fn client_config(&self, identity: Option<&Identity>) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).expect("a root");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("TLS versions")
+            .with_root_certificates(roots);
+        match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.serialize_der()));
+                builder
+                    .with_client_auth_cert(vec![identity.certificate.der().clone()], key)
+                    .expect("a client certificate")
+            }
+        }
+    }
+}
+
+impl Identity {
+    /// The certificate in DER.
+    pub fn der(&self) -> &[u8] {
+        self.certificate.der()
+    }
+}
+
+/// A DNS name for a certificate.
+pub fn dns(name: &str) -> SanType {
+    SanType::DnsName(name.try_into().expect("a DNS name"))
+}
+
+/// A URI for a certificate.
+pub fn uri(uri: &str) -> SanType {
+    SanType::URI(uri.try_into().expect("a URI"))
+}
+
+fn params(common_name: &str, names: &[SanType]) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.subject_alt_names = names.to_vec();
+    params
+}
