@@ -8,13 +8,13 @@ use lru::LruCache;
 
 use crate::identity::Identity;
 
-/// How many assertions a worker keeps; with [`MAX_KEY_BYTES`] this bounds what they take.
-const MAX_KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
-/// An identity beyond this is not kept: its owner could fill the store with it.
-const MAX_KEY_BYTES: usize = 8 * 1024;
+/// How many assertions a worker keeps; with [`MAX_CLAIMS_BYTES`] this bounds what they take.
+const MAX_KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(511);
+/// Longer claims are not kept: whoever they are about could fill the store with them.
+const MAX_CLAIMS_BYTES: usize = 16 * 1024;
 
 /// A signed assertion, and what is told of it beside it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Assertion {
     /// The compact token.
     pub token: String,
@@ -28,7 +28,8 @@ pub struct Assertion {
     pub shed: usize,
 }
 
-/// Assertions to use again, least recently used first to go. The store belongs to one keyring and one configuration.
+/// Assertions to use again, least recently used first to go, by their claims without `jti`, `iat` and `exp`. The store
+/// belongs to one keyring and one configuration; whatever else two assertions can differ in is among their claims.
 pub struct Kept {
     lifetime: Duration,
     store: RefCell<LruCache<Vec<u8>, (Assertion, Duration)>>,
@@ -41,38 +42,14 @@ impl Kept {
         Self { lifetime, store: RefCell::new(LruCache::new(MAX_KEPT)) }
     }
 
-    /// The key for all that an assertion depends on, compared byte by byte; none if it is too long to keep.
+    /// An assertion with these claims that may still be used.
     #[must_use]
-    pub fn key(
-        route: usize,
-        host: &str,
-        actor: Option<&str>,
-        max_bytes: Option<usize>,
-        identity: Option<&Identity<'_>>,
-    ) -> Option<Vec<u8>> {
-        let mut key = Vec::with_capacity(1024);
-        key.extend_from_slice(&route.to_le_bytes());
-        key.extend_from_slice(&max_bytes.unwrap_or(usize::MAX).to_le_bytes());
-        // Neither a host nor JSON has a zero byte, so nothing runs into what follows.
-        for text in [host, actor.unwrap_or_default()] {
-            key.extend_from_slice(text.as_bytes());
-            key.push(0);
-        }
-        if let Some(identity) = identity {
-            key.push(1);
-            identity.fingerprint(&mut key);
-        }
-        (key.len() <= MAX_KEY_BYTES).then_some(key)
-    }
-
-    /// An assertion that may still be used.
-    #[must_use]
-    pub fn get(&self, key: &[u8], now: Duration) -> Option<Assertion> {
+    pub fn get(&self, claims: &[u8], now: Duration) -> Option<Assertion> {
         let mut store = self.store.borrow_mut();
-        match store.get(key) {
+        match store.get(claims) {
             Some((assertion, until)) if now < *until => Some(assertion.clone()),
             Some(_) => {
-                store.pop(key);
+                store.pop(claims);
                 None
             }
             None => None,
@@ -80,7 +57,10 @@ impl Kept {
     }
 
     /// Keeps an assertion, but never beyond the end of the identity itself.
-    pub fn put(&self, key: Vec<u8>, assertion: Assertion, now: Duration, identity: Option<&Identity<'_>>) {
+    pub fn put(&self, claims: Vec<u8>, assertion: Assertion, now: Duration, identity: Option<&Identity<'_>>) {
+        if claims.len() > MAX_CLAIMS_BYTES {
+            return;
+        }
         let identity_end = identity.and_then(Identity::expires_at);
         let until = now + self.lifetime;
         let until = match identity_end.map(Duration::try_from_secs_f64) {
@@ -88,7 +68,7 @@ impl Kept {
             Some(Err(_)) => return,
             None => until,
         };
-        self.store.borrow_mut().put(key, (assertion, until));
+        self.store.borrow_mut().put(claims, (assertion, until));
     }
 }
 
@@ -107,7 +87,7 @@ mod tests {
     #[test]
     fn an_assertion_is_used_again_for_its_time() {
         let kept = Kept::new(Duration::from_secs(10));
-        let key = Kept::key(0, "a", None, None, None).unwrap();
+        let key = b"{}".to_vec();
         kept.put(key.clone(), assertion(), NOW, None);
         assert_eq!(kept.get(&key, NOW + Duration::from_millis(9999)), Some(assertion()));
         assert_eq!(kept.get(&key, NOW + Duration::from_secs(10)), None);
@@ -118,28 +98,9 @@ mod tests {
         let kept = Kept::new(Duration::from_secs(10));
         let bytes = build::object(&json!({"sub": "ann", "exp": 1002}));
         let identity = Identity::Object(Struct::new(&bytes));
-        let key = Kept::key(0, "a", None, None, Some(&identity)).unwrap();
+        let key = b"{}".to_vec();
         kept.put(key.clone(), assertion(), NOW, Some(&identity));
         assert!(kept.get(&key, NOW + Duration::from_secs(1)).is_some());
         assert_eq!(kept.get(&key, NOW + Duration::from_secs(2)), None);
-    }
-
-    #[test]
-    fn keys_tell_route_host_and_identity_apart() {
-        let bytes = build::object(&json!({"sub": "ann"}));
-        let ann = Identity::Object(Struct::new(&bytes));
-        let empty = Identity::Object(Struct::new(b""));
-        let keys = [
-            Kept::key(0, "a", None, None, None),
-            Kept::key(1, "a", None, None, None),
-            Kept::key(0, "b", None, None, None),
-            Kept::key(0, "a", None, None, Some(&ann)),
-            Kept::key(0, "a", None, None, Some(&empty)),
-            Kept::key(0, "a", Some("{}"), None, None),
-            Kept::key(0, "a", None, Some(9), None),
-        ];
-        for (index, key) in keys.iter().enumerate() {
-            assert!(keys.iter().skip(index + 1).all(|other| other != key));
-        }
     }
 }

@@ -12,7 +12,7 @@ use crate::authority::Authority;
 use crate::config::{Config, ConfigError, KeySource, OnMissingIdentity};
 use crate::endpoint::{self, Endpoint, Response};
 use crate::header::OwnHeaders;
-use crate::host::{Headers, Host};
+use crate::host::{Headers, Host, Level};
 use crate::identity::Evidence;
 use crate::key_file::KeyFileWatch;
 use crate::keyring::{Keyring, KeyringError};
@@ -72,6 +72,8 @@ impl Attester {
             config,
         };
         if let Some(keyring) = keyring {
+            host.log(Level::Info, &format!("configured: {}", keyring.summary()));
+            keyring.warn_of_repeats(host);
             attester.use_keys(keyring);
         }
         Ok(attester)

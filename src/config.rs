@@ -170,7 +170,9 @@ fn object(bytes: &[u8]) -> Result<serde_json::Map<String, serde_json::Value>, Co
         return Ok(serde_json::Map::new());
     }
     let not_json = match serde_json::from_slice(bytes) {
-        Ok(serde_json::Value::Object(members)) => return Ok(members),
+        Ok(serde_json::Value::Object(members)) => {
+            return Ok(members.into_iter().map(|(name, value)| (name, field::normalised(value))).collect());
+        }
         Ok(other) => return Err(ConfigError::invalid("configuration", field::kind(&other), "an object")),
         Err(error) => error,
     };

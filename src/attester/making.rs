@@ -3,7 +3,7 @@
 use super::request::Request;
 use super::{Attester, Keys, refusal};
 use crate::actor::OnUnverifiable;
-use crate::assertion::{Assertion, Kept};
+use crate::assertion::Assertion;
 use crate::authority::Authority;
 use crate::claims::Payload;
 use crate::config::Binding;
@@ -65,18 +65,18 @@ impl Attester {
         keys: &Keys,
         max_bytes: Option<usize>,
     ) -> Result<Assertion, Response> {
-        let Some(kept) = &keys.kept else { return self.new_assertion(request, &keys.keyring, max_bytes) };
+        // Without a limit nothing is shed, so a whole assertion never stands in for one that is kept for its shortness.
+        let Some(kept) = keys.kept.as_ref().filter(|_| max_bytes == self.config.max_assertion_bytes) else {
+            return self.new_assertion(request, &keys.keyring, max_bytes);
+        };
         let now = request.host.now();
-        let actor = request.actor.as_deref();
-        let key = Kept::key(request.route.id, request.host_name(), actor, max_bytes, request.identity());
-        if let Some(assertion) = key.as_deref().and_then(|key| kept.get(key, now)) {
+        let claims = request.route.plan.payload(&request.facts(&Assertion::default())).json;
+        if let Some(assertion) = kept.get(&claims, now) {
             request.host.add(Counter::Reused, 1);
             return Ok(assertion);
         }
         let assertion = self.new_assertion(request, &keys.keyring, max_bytes)?;
-        if let Some(key) = key {
-            kept.put(key, assertion.clone(), now, request.identity());
-        }
+        kept.put(claims, assertion.clone(), now, request.identity());
         Ok(assertion)
     }
 

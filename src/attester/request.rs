@@ -40,11 +40,6 @@ impl<'a, H: Host> Request<'a, H> {
         self.identity.as_ref().map(|(identity, _)| identity)
     }
 
-    /// The host as it stands in claims, or nothing where none is made of it.
-    pub(super) fn host_name(&self) -> &str {
-        self.authority.as_ref().map_or("", Authority::uri_host)
-    }
-
     /// All that an assertion's claims are made of.
     pub(super) fn facts<'s>(&'s self, assertion: &'s Assertion) -> Facts<'s> {
         Facts {

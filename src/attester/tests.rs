@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::host::fake::{FakeHost, Sign};
+use crate::protobuf::{build, put_bytes};
 use crate::signing_key::SigningKey;
 use crate::signing_key::SigningKeys;
 
@@ -129,6 +130,25 @@ fn odd_identities_lose_only_what_cannot_be_represented() {
 }
 
 #[test]
+fn whole_numbers_are_integers_however_large() {
+    let host = get("a").with_metadata(&json!({JWT_AUTHN: {"p": {"sub": 1_152_921_504_606_846_976_u64, "n": -0.0}}}));
+    let config = json!({"claims": {"n": {"from": "n"}, "c": {"value": 1.0}}, "max_assertion_bytes": 8192.0});
+    let claims = claims(&attester(config), &host);
+    assert_eq!((&claims["sub"], &claims["n"], &claims["c"]), (&json!("1152921504606846976"), &json!(0), &json!(1)));
+}
+
+#[test]
+fn an_identity_of_empty_values_is_none() {
+    let config = json!({"on_missing_identity": "deny", "identity_sources": [
+        {"metadata": {"namespace": "n", "path": []}}, {"headers": {"sub": "authorization"}},
+    ]});
+    let nothing = json!({"n": {"sub": "", "groups": [], "email": null, "o": {}}});
+    assert_eq!(refused(&attester(config.clone()), &get("a").with_metadata(&nothing)), 401);
+    forwarded(&attester(config.clone()), &get("a").with_headers(&[("authorization", "ann")]));
+    assert_eq!(refused(&attester(config), &get("a").with_headers(&[("authorization", "ann,bob")])), 401);
+}
+
+#[test]
 fn the_first_source_that_yields_anything_wins() {
     let sources = json!([
         {"metadata": {"namespace": "authz", "path": []}},
@@ -217,7 +237,14 @@ fn a_route_overrides_or_is_refused() {
         let host = get("a").with_route_metadata(&json!({"attestation": bad}));
         let attester = attester(config.clone());
         assert_eq!((refused(&attester, &host), refused(&attester, &host)), (500, 500));
-        assert!(host.log.borrow().iter().filter(|line| line.contains("route metadata attestation.")).count() == 1);
+        assert!(
+            host.log
+                .borrow()
+                .iter()
+                .filter(|line| line.starts_with("Error: route \"the-route\": metadata attestation."))
+                .count()
+                == 1
+        );
     }
     let unreadable = FakeHost { route_metadata: Err(crate::host::Unreadable), ..get("a") };
     assert_eq!(refused(&attester(config), &unreadable), 500);
@@ -301,10 +328,20 @@ fn an_incoming_assertion_of_a_trusted_peer_becomes_the_actor() {
 
 #[test]
 fn a_kept_assertion_is_used_again_by_the_same_only() {
-    let attester = attester(json!({"reuse": "10s"}));
+    let attester = attester(json!({"reuse": "10s", "claims": {"x": {"from": "x"}}}));
     let token = |host: &FakeHost| value(&forwarded(&attester, host), HEADER).unwrap().to_owned();
     let ann = get("a").with_metadata(&json!({JWT_AUTHN: {"p": {"sub": "ann"}}}));
     let first = token(&ann);
+    // Envoy writes the members of an object in any order.
+    let orders = [[("sub", "ann"), ("x", "y")], [("x", "y"), ("sub", "ann")]].map(|members| {
+        let members = members.map(|(name, text)| (name.as_bytes().to_vec(), build::value(&json!(text))));
+        let mut host = get("a");
+        let mut payload = Vec::new();
+        put_bytes(&mut payload, 5, &build::map(members));
+        host.metadata = Some(build::map([(JWT_AUTHN.into(), build::map([(b"p".to_vec(), payload)]))]));
+        token(&host)
+    });
+    assert_eq!(orders[0], orders[1]);
     assert_eq!(token(&ann), first);
     assert_ne!(token(&get("a")), first);
     assert_ne!(token(&get("b").with_metadata(&json!({JWT_AUTHN: {"p": {"sub": "ann"}}}))), first);

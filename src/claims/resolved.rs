@@ -4,7 +4,7 @@ use crate::identity::Claim;
 use crate::protobuf::{List, Struct, Value};
 
 /// Nesting beyond this is nobody's claim, and each level costs stack.
-const MAX_DEPTH: usize = 32;
+const MAX_DEPTH: usize = 100;
 
 /// A claim's value for one request.
 #[derive(Debug, PartialEq)]
@@ -103,14 +103,14 @@ fn value_text(value: Value<'_>) -> Result<String, Unrepresentable> {
     }
 }
 
-/// A double as JSON has it: whole numbers without a fraction; none for what is not finite.
+/// A double as JSON has it: whole numbers without fraction and exponent; none for what is not finite.
 #[must_use]
 #[expect(clippy::cast_possible_truncation, reason = "the number is whole and its size has been checked")]
 pub fn json_number(number: f64) -> Option<String> {
-    /// Up to here every whole number has a double of its own (2^53).
-    const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_992.0;
-    if number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER {
-        Some((number as i64).to_string())
+    /// From here on JavaScript, too, writes an exponent.
+    const MAX_PLAIN: f64 = 1e21;
+    if number.fract() == 0.0 && number.abs() < MAX_PLAIN {
+        Some((number as i128).to_string())
     } else {
         serde_json::Number::from_f64(number).map(|number| number.to_string())
     }

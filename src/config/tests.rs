@@ -108,7 +108,7 @@ fn what_is_wrong_is_named_with_what_is_allowed() {
         (json!({"audience": ["a", ""]}), "audience[1]: got \"\"; allowed is"),
         (
             json!({"token_lifetime": "0s"}),
-            "token_lifetime: got \"0s\"; allowed is a duration of whole seconds such as \"300s\", from 1s to 86400s",
+            "token_lifetime: got \"0s\"; allowed is a duration such as \"5s\" or \"0.5s\", from 1s to 86400s",
         ),
         (json!({"token_lifetime": "86401s"}), "token_lifetime: got \"86401s\""),
         (json!({"token_lifetime": 300}), "token_lifetime: got 300; allowed is a duration"),
