@@ -17,19 +17,22 @@ say = printf '==> %s\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run wasm cli envoy test fmt fmt-check lint unit integration e2e configurations size compose-test \
-    clean prerequisites
+.PHONY: help demo run build-demo wasm cli envoy test fmt fmt-check lint unit integration e2e configurations size \
+    compose-test clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: prerequisites wasm cli envoy ## Show the filter at work on a real Envoy, in one go
-	@$(say) "demo: building it (a minute or two the first time), then running it"
-	@$(found) cargo run --release --example demo
+demo: build-demo ## Show the filter at work on a real Envoy, in one go
+	@$(found) cargo run --quiet --release --example demo
 
-run: prerequisites wasm cli envoy ## The same, and leave it running to try things out
-	@$(say) "run: building it (a minute or two the first time), then running it until Ctrl-C"
-	@$(found) cargo run --release --example demo -- --stay
+run: build-demo ## The same, and leave it running to try things out
+	@$(found) cargo run --quiet --release --example demo -- --stay
+
+# Both in one go: apart, cargo would build some of what they share twice.
+build-demo: prerequisites envoy wasm
+	@$(say) "demo: building attest and the demo (two minutes or more the first time)"
+	@cargo build --release --bin attest --example demo
 
 wasm: prerequisites ## Build the module: target/wasm32-wasip1/release/attestation_filter.wasm
 ifndef ATTESTATION_FILTER_WASM
@@ -38,7 +41,7 @@ ifndef ATTESTATION_FILTER_WASM
 endif
 
 cli: prerequisites ## Build the command line tool: target/release/attest
-	@$(say) "cli: building attest (a minute or two the first time)"
+	@$(say) "cli: building attest (two minutes or more the first time)"
 	@cargo build --release --bin attest
 
 envoy: prerequisites ## Fetch Envoy into .envoy/ (another: ENVOY_VERSION=1.37.0; your own: ENVOY=/path)
@@ -46,7 +49,7 @@ ifndef ENVOY
 	@scripts/fetch-envoy $(ENVOY_VERSION)
 endif
 
-test: prerequisites fmt-check lint unit integration configurations e2e ## Run every check, up to the tests on a real Envoy
+test: prerequisites fmt-check lint unit integration configurations e2e ## Run every check: format, lints, all tests
 
 fmt: prerequisites ## Format the code
 	@cargo fmt
@@ -74,7 +77,7 @@ else
 endif
 
 e2e: prerequisites wasm envoy ## Run the end-to-end tests on a real Envoy
-	@$(say) "e2e: the module in a real Envoy (a minute or more)"
+	@$(say) "e2e: the module in a real Envoy (building the tests the first time, then a minute or more)"
 	@$(found) cargo test --test e2e
 
 configurations: prerequisites wasm envoy ## Have Envoy check every configuration below envoy/
