@@ -33,3 +33,5 @@ mod keys;
 mod rotation;
 /// What a route's metadata changes, for that route alone.
 mod routes;
+/// Where signatures are made, with which algorithm, and how long an assertion is used again.
+mod signing;

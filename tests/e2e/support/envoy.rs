@@ -77,13 +77,14 @@ impl Envoy {
     /// Starts another Envoy that takes over the sockets, and waits until it serves. This one tells its clients to go
     /// (`connection: close`), and ends by itself soon after.
     pub fn hot_restart(&self, next: Bootstrap) -> Self {
-        let base_id = fs::read_to_string(self.process.base_id_path()).expect("a restartable Envoy's base id");
+        let base_id = self.process.base_id().expect("a restartable Envoy's base id");
         let epoch = match &self.bootstrap.restart {
             Some(Restart::Later { epoch, .. }) => epoch + 1,
             Some(Restart::First) | None => 1,
         };
-        let next = Self::start(next.taking_over(self.address.port(), base_id.trim().to_owned(), epoch));
-        fs::write(next.process.base_id_path(), base_id).expect("hand the base id on");
+        let next = Self::start(next.taking_over(self.address.port(), base_id, epoch));
+        let [from, to] = [&self.process, &next.process].map(|process| process.directory.path().join(BASE_ID));
+        fs::rename(from, to).expect("hand the base id on");
         next
     }
 
@@ -229,7 +230,7 @@ pub struct Verdict {
     pub log: String,
 }
 
-/// The file that tells the name of a row of Envoys that take over from each other.
+/// The file with the name of a row of Envoys that take over from each other, in the directory of the last one.
 const BASE_ID: &str = "base-id";
 
 fn restart_arguments(restart: Option<&Restart>, directory: &Path) -> Vec<String> {
@@ -288,8 +289,9 @@ impl Process {
         }
     }
 
-    fn base_id_path(&self) -> PathBuf {
-        self.directory.path().join(BASE_ID)
+    /// The name of the row of Envoys that this one is the last of.
+    fn base_id(&self) -> Option<String> {
+        Some(fs::read_to_string(self.directory.path().join(BASE_ID)).ok()?.trim().to_owned())
     }
 
     fn log_path(&self) -> PathBuf {
@@ -305,6 +307,10 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(base_id) = self.base_id() {
+            // Envoy leaves this behind; in its name the base id is multiplied by ten.
+            let _ = fs::remove_file(format!("/dev/shm/envoy_shared_memory_{base_id}0"));
+        }
         let log = self.log();
         if thread::panicking() {
             eprintln!("--- Envoy's log, from {} on ---\n{}", self.log_path().display(), last_lines(&log, 150));
