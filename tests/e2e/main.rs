@@ -23,12 +23,16 @@ mod endpoints;
 mod failure;
 /// What is removed from a request, what is set on it.
 mod headers;
+/// The same over HTTP/2, in clear and over TLS.
+mod http2;
 /// Where the user's identity comes from, and that nothing else is believed.
 mod identity;
 /// Keys from a file that Envoy reads and watches: first load, replacement, failure, secrecy.
 mod key_file;
 /// Which signing keys are accepted, which refused, and what is published.
 mod keys;
+/// What an operator sees, and what nobody sees: access log, statistics, log lines.
+mod observability;
 /// Keys are changed under load, and nobody notices.
 mod rotation;
 /// What a route's metadata changes, for that route alone.

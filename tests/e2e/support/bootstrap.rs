@@ -252,6 +252,8 @@ impl Bootstrap {
         }
         json!({
             "node": {"id": "test", "cluster": "test"},
+            // Histograms are merged only then.
+            "stats_flush_interval": "0.2s",
             "admin": {"address": listener::loopback(0)},
             "bootstrap_extensions": [listener::internal_listeners()],
             "static_resources": {"listeners": listeners, "clusters": clusters},

@@ -14,6 +14,8 @@ mod eventually;
 pub mod filters;
 /// Requests and replies over a plain socket.
 mod http;
+/// Requests and replies over HTTP/2.
+mod http2;
 /// An identity provider.
 pub mod idp;
 /// An independent reading of what the filter signed.
@@ -48,6 +50,7 @@ pub use crowd::Crowd;
 pub use envoy::Envoy;
 pub use eventually::eventually;
 pub use http::{Client, Reply, Request};
+pub use http2::Http2Client;
 pub use jose::{Assertion, KeySet, Members};
 pub use secrets::Secrets;
 pub use upstream::Seen;
