@@ -289,6 +289,9 @@ fn nothing_that_envoy_tells_or_logs_has_a_byte_of_the_file() {
     envoy.replace_key_file(pem(RSA));
     wait_until_all_sign_with(&envoy, KID_RSA);
     envoy.assert_tells_nothing_of([A, B, RSA]);
+    for path in ["/", PATH, JWKS_PATH, "/.well-known/pomerium", "/.pomerium/user"] {
+        Secrets::of([A, B, RSA]).assert_not_in(path, envoy.get(path).body);
+    }
 }
 
 #[test]

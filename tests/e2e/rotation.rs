@@ -73,6 +73,7 @@ fn by_the_key_file() {
     assert_every_worker_is_busy(&envoy);
     crowd.wait_until_all_verified(KID_B);
     crowd.assert_flawless();
+    envoy.assert_tells_nothing_of([A, B]);
 }
 
 #[test]
