@@ -101,6 +101,8 @@ fn client() -> ureq::Agent {
         .timeout_global(Some(Duration::from_secs(10)))
         .http_status_as_error(false)
         .max_redirects(0)
+        // A connection for each request: a connection stays with one of Envoy's workers.
+        .max_idle_connections(0)
         .max_redirects_will_error(false)
         .proxy(None)
         .build()
