@@ -10,13 +10,15 @@ envoy      := $(or $(ENVOY),$(abspath .envoy/$(ENVOY_VERSION)/envoy))
 found      := ENVOY="$(envoy)" ATTESTATION_FILTER_WASM="$(module)"
 
 # Every integration test but the one that needs an Envoy.
-other_tests := $(filter-out e2e,$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
+other_tests := $(filter-out e2e,$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) \
+    $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
 
 say = printf '==> %s\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help envoy wasm cli demo run test fmt fmt-check lint unit integration e2e configurations size compose-test clean prerequisites
+.PHONY: help demo run wasm cli envoy test fmt fmt-check lint unit integration e2e configurations size compose-test \
+    clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,12 +41,12 @@ cli: prerequisites ## Build the command line tool: target/release/attest
 	@$(say) "cli: building attest (a minute or two the first time)"
 	@cargo build --release --bin attest
 
-envoy: prerequisites ## Fetch Envoy into .envoy/ (ENVOY_VERSION=1.37.0 for another, ENVOY=/path for your own)
+envoy: prerequisites ## Fetch Envoy into .envoy/ (another: ENVOY_VERSION=1.37.0; your own: ENVOY=/path)
 ifndef ENVOY
 	@scripts/fetch-envoy $(ENVOY_VERSION)
 endif
 
-test: prerequisites fmt-check lint unit integration configurations e2e ## Run every check: format, lints, unit tests, tests on a real Envoy
+test: prerequisites fmt-check lint unit integration configurations e2e ## Run every check, up to the tests on a real Envoy
 
 fmt: prerequisites ## Format the code
 	@cargo fmt
