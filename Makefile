@@ -25,11 +25,11 @@ help: ## List the targets
 
 demo: prerequisites wasm cli envoy ## Show the filter at work on a real Envoy, in one go
 	@$(say) "demo: building it (a minute or two the first time), then running it"
-	@$(found) cargo run --release --example demo
+	@$(found) $(native) cargo run --release --example demo
 
 run: prerequisites wasm cli envoy ## The same, and leave it running to try things out
 	@$(say) "run: building it (a minute or two the first time), then running it until Ctrl-C"
-	@$(found) cargo run --release --example demo -- --stay
+	@$(found) $(native) cargo run --release --example demo -- --stay
 
 wasm: prerequisites ## Build the module: target/wasm32-wasip1/release/attestation_filter.wasm
 ifndef ATTESTATION_FILTER_WASM
@@ -39,7 +39,7 @@ endif
 
 cli: prerequisites ## Build the command line tool: target/release/attest
 	@$(say) "cli: building attest (a minute or two the first time)"
-	@cargo build --release --bin attest
+	@$(native) cargo build --release --bin attest
 
 envoy: prerequisites ## Fetch Envoy into .envoy/ (another: ENVOY_VERSION=1.37.0; your own: ENVOY=/path)
 ifndef ENVOY
