@@ -14,24 +14,26 @@ version_without_sign := 1.36.4
 envoy_without_sign   := $(or $(ENVOY_WITHOUT_SIGN),$(abspath .envoy/$(version_without_sign)/envoy))
 
 # Every integration test but the one that needs an Envoy.
-other_tests := $(filter-out e2e,$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
+other_tests := $(filter-out e2e,$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) \
+    $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
 
 say = printf '==> %s\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help envoy envoy-without-sign wasm cli demo run test fmt fmt-check lint unit integration e2e configurations size compose-test clean prerequisites
+.PHONY: help demo run wasm cli envoy envoy-without-sign test fmt fmt-check lint unit integration e2e configurations size compose-test \
+    clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: prerequisites wasm cli envoy ## Show the filter at work on a real Envoy, in one go
 	@$(say) "demo: building it (a minute or two the first time), then running it"
-	@$(found) cargo run --release --example demo
+	@$(found) $(native) cargo run --release --example demo
 
 run: prerequisites wasm cli envoy ## The same, and leave it running to try things out
 	@$(say) "run: building it (a minute or two the first time), then running it until Ctrl-C"
-	@$(found) cargo run --release --example demo -- --stay
+	@$(found) $(native) cargo run --release --example demo -- --stay
 
 wasm: prerequisites ## Build the module: target/wasm32-wasip1/release/attestation_filter.wasm
 ifndef ATTESTATION_FILTER_WASM
@@ -41,9 +43,9 @@ endif
 
 cli: prerequisites ## Build the command line tool: target/release/attest
 	@$(say) "cli: building attest (a minute or two the first time)"
-	@cargo build --release --bin attest
+	@$(native) cargo build --release --bin attest
 
-envoy: prerequisites ## Fetch Envoy into .envoy/ (ENVOY_VERSION=1.37.0 for another, ENVOY=/path for your own)
+envoy: prerequisites ## Fetch Envoy into .envoy/ (another: ENVOY_VERSION=1.37.0; your own: ENVOY=/path)
 ifndef ENVOY
 	@scripts/fetch-envoy $(ENVOY_VERSION)
 endif
@@ -53,7 +55,7 @@ ifndef ENVOY_WITHOUT_SIGN
 	@scripts/fetch-envoy $(version_without_sign)
 endif
 
-test: prerequisites fmt-check lint unit integration configurations e2e ## Run every check: format, lints, unit tests, tests on a real Envoy
+test: prerequisites fmt-check lint unit integration configurations e2e ## Run every check, up to the tests on a real Envoy
 
 fmt: prerequisites ## Format the code
 	@cargo fmt

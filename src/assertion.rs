@@ -8,13 +8,13 @@ use lru::LruCache;
 
 use crate::identity::Identity;
 
-/// How many assertions a worker keeps; with [`MAX_KEY_BYTES`] this bounds what they take.
-const MAX_KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
-/// An identity beyond this is not kept: its owner could fill the store with it.
-const MAX_KEY_BYTES: usize = 8 * 1024;
+/// How many assertions a worker keeps; with [`MAX_CLAIMS_BYTES`] this bounds what they take.
+const MAX_KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(511);
+/// Longer claims are not kept: whoever they are about could fill the store with them.
+const MAX_CLAIMS_BYTES: usize = 16 * 1024;
 
 /// A signed assertion, and what is told of it beside it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Assertion {
     /// The compact token.
     pub token: String,
@@ -24,9 +24,12 @@ pub struct Assertion {
     pub issued_at: u64,
     /// `exp`, in seconds since the epoch.
     pub expires_at: u64,
+    /// How many of the claims that can be shed it does without.
+    pub shed: usize,
 }
 
-/// Assertions to use again, least recently used first to go. The store belongs to one keyring and one configuration.
+/// Assertions to use again, least recently used first to go, by their claims without `jti`, `iat` and `exp`. The store
+/// belongs to one keyring and one configuration; whatever else two assertions can differ in is among their claims.
 pub struct Kept {
     lifetime: Duration,
     store: RefCell<LruCache<Vec<u8>, (Assertion, Duration)>>,
@@ -39,29 +42,14 @@ impl Kept {
         Self { lifetime, store: RefCell::new(LruCache::new(MAX_KEPT)) }
     }
 
-    /// The key for all that an assertion depends on, compared byte by byte; none if it is too long to keep.
+    /// An assertion with these claims that may still be used.
     #[must_use]
-    pub fn key(route: usize, host: &str, identity: Option<&Identity<'_>>) -> Option<Vec<u8>> {
-        let mut key = Vec::with_capacity(1024);
-        key.extend_from_slice(&route.to_le_bytes());
-        key.extend_from_slice(host.as_bytes());
-        // No host has a zero byte, so no host runs into an identity.
-        key.push(0);
-        if let Some(identity) = identity {
-            key.push(1);
-            identity.fingerprint(&mut key);
-        }
-        (key.len() <= MAX_KEY_BYTES).then_some(key)
-    }
-
-    /// An assertion that may still be used.
-    #[must_use]
-    pub fn get(&self, key: &[u8], now: Duration) -> Option<Assertion> {
+    pub fn get(&self, claims: &[u8], now: Duration) -> Option<Assertion> {
         let mut store = self.store.borrow_mut();
-        match store.get(key) {
+        match store.get(claims) {
             Some((assertion, until)) if now < *until => Some(assertion.clone()),
             Some(_) => {
-                store.pop(key);
+                store.pop(claims);
                 None
             }
             None => None,
@@ -69,7 +57,10 @@ impl Kept {
     }
 
     /// Keeps an assertion, but never beyond the end of the identity itself.
-    pub fn put(&self, key: Vec<u8>, assertion: Assertion, now: Duration, identity: Option<&Identity<'_>>) {
+    pub fn put(&self, claims: Vec<u8>, assertion: Assertion, now: Duration, identity: Option<&Identity<'_>>) {
+        if claims.len() > MAX_CLAIMS_BYTES {
+            return;
+        }
         let identity_end = identity.and_then(Identity::expires_at);
         let until = now + self.lifetime;
         let until = match identity_end.map(Duration::try_from_secs_f64) {
@@ -77,7 +68,7 @@ impl Kept {
             Some(Err(_)) => return,
             None => until,
         };
-        self.store.borrow_mut().put(key, (assertion, until));
+        self.store.borrow_mut().put(claims, (assertion, until));
     }
 }
 
@@ -90,13 +81,13 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1000);
 
     fn assertion() -> Assertion {
-        Assertion { token: "t".into(), token_id: "j".into(), issued_at: 1000, expires_at: 1300 }
+        Assertion { token: "t".into(), token_id: "j".into(), issued_at: 1000, expires_at: 1300, shed: 0 }
     }
 
     #[test]
     fn an_assertion_is_used_again_for_its_time() {
         let kept = Kept::new(Duration::from_secs(10));
-        let key = Kept::key(0, "a", None).unwrap();
+        let key = b"{}".to_vec();
         kept.put(key.clone(), assertion(), NOW, None);
         assert_eq!(kept.get(&key, NOW + Duration::from_millis(9999)), Some(assertion()));
         assert_eq!(kept.get(&key, NOW + Duration::from_secs(10)), None);
@@ -107,26 +98,9 @@ mod tests {
         let kept = Kept::new(Duration::from_secs(10));
         let bytes = build::object(&json!({"sub": "ann", "exp": 1002}));
         let identity = Identity::Object(Struct::new(&bytes));
-        let key = Kept::key(0, "a", Some(&identity)).unwrap();
+        let key = b"{}".to_vec();
         kept.put(key.clone(), assertion(), NOW, Some(&identity));
         assert!(kept.get(&key, NOW + Duration::from_secs(1)).is_some());
         assert_eq!(kept.get(&key, NOW + Duration::from_secs(2)), None);
-    }
-
-    #[test]
-    fn keys_tell_route_host_and_identity_apart() {
-        let bytes = build::object(&json!({"sub": "ann"}));
-        let ann = Identity::Object(Struct::new(&bytes));
-        let empty = Identity::Object(Struct::new(b""));
-        let keys = [
-            Kept::key(0, "a", None),
-            Kept::key(1, "a", None),
-            Kept::key(0, "b", None),
-            Kept::key(0, "a", Some(&ann)),
-            Kept::key(0, "a", Some(&empty)),
-        ];
-        for (index, key) in keys.iter().enumerate() {
-            assert!(keys.iter().skip(index + 1).all(|other| other != key));
-        }
     }
 }

@@ -6,5 +6,5 @@
 mod plan;
 mod resolved;
 
-pub use plan::{Facts, Payload, Plan};
+pub use plan::{Facts, Payload, Plan, RequestLine};
 pub use resolved::json_number;

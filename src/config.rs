@@ -5,12 +5,15 @@
 mod error;
 mod field;
 mod key_source;
+mod plugin_claims;
 mod settings;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 pub use error::ConfigError;
 pub use key_source::{KeyFile, KeySource};
+pub use plugin_claims::{Binding, PluginClaims};
 pub use settings::{Audience, ClaimRule, IssuerFormat, OnMissingIdentity, Settings};
 
 use crate::header::HeaderName;
@@ -62,8 +65,8 @@ pub struct Config {
     pub reuse: Option<Duration>,
     /// Where an identity is looked for, in order.
     pub identity_sources: Vec<IdentitySource>,
-    /// Unsigned claim headers.
-    pub claim_headers: Vec<ClaimHeader>,
+    /// What no route decides about claims.
+    pub claims: Rc<PluginClaims>,
     /// The longest value of the assertion header that is forwarded, in bytes.
     pub max_assertion_bytes: Option<usize>,
     /// The path of the keyset.
@@ -106,7 +109,7 @@ impl Config {
                 Some(field) => field.items()?.into_iter().map(identity_source).collect::<Result<_, _>>()?,
                 None => vec![IdentitySource::jwt_authn()],
             },
-            claim_headers: members.take("jwt_claims_headers").map(claim_headers).transpose()?.unwrap_or_default(),
+            claims: Rc::new(PluginClaims::read(members)?),
             max_assertion_bytes: members.take("max_assertion_bytes").map(|field| field.size()).transpose()?,
             jwks_path: match members.take("jwks_path") {
                 Some(field) => field.path()?,
@@ -120,18 +123,35 @@ impl Config {
 
     /// What concerns more than one field.
     fn checked(self) -> Result<Self, ConfigError> {
-        let lifetime = Duration::from_secs(self.token_lifetime);
-        if let Some(reuse) = self.reuse.filter(|reuse| *reuse > lifetime / 2) {
-            let reuse = field::show_duration(reuse);
-            let got = format!("\"{reuse}\" with token_lifetime \"{}s\"", self.token_lifetime);
-            return Err(ConfigError::invalid("reuse", got, "at most half of token_lifetime"));
-        }
+        self.check_reuse()?;
+        self.check_claim_headers()?;
         if [DISCOVERY_PATH, "/.pomerium/jwt", "/.pomerium/user"].contains(&self.jwks_path.as_str()) {
             let allowed = "a path that the filter does not answer with something else";
             return Err(ConfigError::invalid("jwks_path", show(&self.jwks_path), allowed));
         }
+        if !self.claims.shed.is_empty() && self.max_assertion_bytes.is_none() {
+            return Err(ConfigError::invalid("shed", "a list", "nothing without max_assertion_bytes"));
+        }
+        Ok(self)
+    }
+
+    fn check_reuse(&self) -> Result<(), ConfigError> {
+        let Some(reuse) = self.reuse else { return Ok(()) };
+        let got = field::show_duration(reuse);
+        if reuse > Duration::from_secs(self.token_lifetime) / 2 {
+            let got = format!("\"{got}\" with token_lifetime \"{}s\"", self.token_lifetime);
+            return Err(ConfigError::invalid("reuse", got, "at most half of token_lifetime"));
+        }
+        if !self.claims.bind.is_empty() {
+            let got = format!("\"{got}\" beside bind");
+            return Err(ConfigError::invalid("reuse", got, "nothing where assertions are bound to their request"));
+        }
+        Ok(())
+    }
+
+    fn check_claim_headers(&self) -> Result<(), ConfigError> {
         let mut taken = vec![&self.assertion_header];
-        for ClaimHeader { header, .. } in &self.claim_headers {
+        for ClaimHeader { header, .. } in &self.claims.headers {
             if taken.iter().any(|other| other.is_alias_of(header.as_str())) {
                 let allowed =
                     "headers that differ from the assertion header and from each other, also with _ or . read as -";
@@ -139,7 +159,7 @@ impl Config {
             }
             taken.push(header);
         }
-        Ok(self)
+        Ok(())
     }
 }
 
@@ -150,7 +170,9 @@ fn object(bytes: &[u8]) -> Result<serde_json::Map<String, serde_json::Value>, Co
         return Ok(serde_json::Map::new());
     }
     let not_json = match serde_json::from_slice(bytes) {
-        Ok(serde_json::Value::Object(members)) => return Ok(members),
+        Ok(serde_json::Value::Object(members)) => {
+            return Ok(members.into_iter().map(|(name, value)| (name, field::normalised(value))).collect());
+        }
         Ok(other) => return Err(ConfigError::invalid("configuration", field::kind(&other), "an object")),
         Err(error) => error,
     };

@@ -21,7 +21,7 @@ impl Response {
     #[must_use]
     pub fn refusal(status: u32, reason: &str) -> Self {
         let headers = vec![("content-type", "text/plain; charset=utf-8".into()), ("cache-control", "no-store".into())];
-        Self { status, headers, body: format!("{reason}\n").into_bytes() }
+        Self { status, headers, body: reason.into() }
     }
 
     /// The same answer with one more header field.

@@ -76,6 +76,8 @@ pub trait Host {
     /// # Errors
     /// [`Unreadable`] if there is some that the host does not hand out.
     fn route_metadata(&self) -> Result<Vec<u8>, Unreadable>;
+    /// The current route's name, for logs; empty if it has none.
+    fn route_name(&self) -> String;
     /// Whether the client has shown a certificate.
     fn is_mtls(&self) -> bool;
     /// A field of that certificate.

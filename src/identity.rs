@@ -7,6 +7,20 @@ use crate::header::HeaderName;
 use crate::host::{Headers, Host};
 use crate::protobuf::{Struct, Value, metadata_namespace};
 
+/// Headers that Envoy joins with commas when they come twice, so that a comma may be where two values met.
+const JOINED_BY_ENVOY: [&str; 10] = [
+    "authorization",
+    "origin",
+    "referer",
+    "user-agent",
+    "via",
+    "x-forwarded-client-cert",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
+];
+
 /// The field of a client certificate that holds a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateField {
@@ -43,13 +57,13 @@ impl IdentitySource {
         Self::Metadata { namespace: "envoy.filters.http.jwt_authn".into(), path: None }
     }
 
-    /// What kind of source it is, for logs and for provenance.
+    /// What it is called in logs and in `idsrc`.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn label(&self) -> Cow<'static, str> {
         match self {
-            Self::Metadata { .. } => "metadata",
-            Self::Headers(_) => "headers",
-            Self::ClientCertificate(_) => "client_certificate",
+            Self::Metadata { namespace, .. } => format!("metadata:{namespace}").into(),
+            Self::Headers(_) => "headers".into(),
+            Self::ClientCertificate(_) => "client_certificate".into(),
         }
     }
 }
@@ -88,8 +102,7 @@ impl<'a, H: Host> Evidence<'a, H> {
             Some(path) => path.iter().try_fold(namespace, |object, name| as_object(object.get(name)?))?,
             None => lowest_object(namespace)?,
         };
-        let yields = object.members().any(|(_, value)| value != Value::Null);
-        yields.then_some(Identity::Object(object))
+        object.members().any(|(_, value)| says_something(value)).then_some(Identity::Object(object))
     }
 
     fn in_headers<'s>(&'s self, claims: &'s [(String, HeaderName)]) -> Option<Identity<'s>> {
@@ -107,6 +120,7 @@ impl<'a, H: Host> Evidence<'a, H> {
             }
             match (values.next(), values.next()) {
                 (_, Some(_)) => return None,
+                (Some(value), None) if is_joined(header, value) => return None,
                 (Some(value), None) => found.extend(named(claim, text(value).map(Cow::Borrowed))),
                 (None, None) => {}
             }
@@ -124,6 +138,10 @@ impl<'a, H: Host> Evidence<'a, H> {
     }
 }
 
+fn is_joined(header: &HeaderName, value: &[u8]) -> bool {
+    JOINED_BY_ENVOY.contains(&header.as_str()) && value.contains(&b',')
+}
+
 fn text(value: &[u8]) -> Option<&str> {
     str::from_utf8(value).ok()
 }
@@ -131,6 +149,17 @@ fn text(value: &[u8]) -> Option<&str> {
 fn named<'a>(claim: &'a str, value: Option<Cow<'a, str>>) -> Option<(&'a str, Named<'a>)> {
     let value = value.filter(|value| !value.is_empty())?;
     Some((claim, Named::Text(value)))
+}
+
+/// An identity of nothing but empty values is none.
+fn says_something(value: Value<'_>) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::List(list) => list.items().next().is_some(),
+        Value::Struct(object) => object.members().next().is_some(),
+        Value::Number(_) | Value::Bool(_) => true,
+    }
 }
 
 fn as_object(value: Value<'_>) -> Option<Struct<'_>> {
@@ -207,26 +236,6 @@ impl<'a> Identity<'a> {
                 _ => None,
             },
             Self::Named(_) => None,
-        }
-    }
-
-    /// Appends bytes that differ for identities that differ.
-    pub fn fingerprint(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Object(object) => out.extend_from_slice(object.bytes()),
-            Self::Named(claims) => {
-                for (claim, value) in claims {
-                    let (kind, texts) = match value {
-                        Named::Text(text) => (b'1', std::slice::from_ref(&&**text).to_vec()),
-                        Named::Texts(texts) => (b'n', texts.clone()),
-                    };
-                    for text in [*claim].into_iter().chain(texts) {
-                        out.extend_from_slice(&text.len().to_le_bytes());
-                        out.push(kind);
-                        out.extend_from_slice(text.as_bytes());
-                    }
-                }
-            }
         }
     }
 }

@@ -3,6 +3,15 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+/// Room for a dot and an RSA signature of 4096 bits, so that a token is put together in place.
+const MAX_SIGNATURE_CHARS: usize = 1 + 683;
+
+/// How many characters of base64url without padding so many bytes make.
+#[must_use]
+pub fn base64_bytes(bytes: usize) -> usize {
+    (bytes * 4).div_ceil(3)
+}
+
 /// A protected header, encoded once for each key.
 #[derive(Debug)]
 pub struct ProtectedHeader(String);
@@ -14,10 +23,16 @@ impl ProtectedHeader {
         Self(URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"JWT"}}"#)))
     }
 
+    /// How long the signing input for a payload of so many bytes is.
+    #[must_use]
+    pub fn input_bytes(&self, payload: usize) -> usize {
+        self.0.len() + 1 + base64_bytes(payload)
+    }
+
     /// What is signed: the encoded header, a dot, the encoded payload.
     #[must_use]
     pub fn signing_input(&self, payload: &[u8]) -> String {
-        let mut input = String::with_capacity(self.0.len() + 1 + payload.len().div_ceil(3) * 4);
+        let mut input = String::with_capacity(self.input_bytes(payload.len()) + MAX_SIGNATURE_CHARS);
         input.push_str(&self.0);
         input.push('.');
         URL_SAFE_NO_PAD.encode_string(payload, &mut input);

@@ -62,7 +62,7 @@ impl KeyFileWatch {
 
     /// Keys that another worker has shared, if they are others than those in use.
     pub fn adopt(&mut self, host: &impl Host) -> Option<Keyring> {
-        let (text, _) = host.shared_data(&self.shared_keys())?;
+        let (text, _) = host.shared_data(&self.shared("keys"))?;
         let text = Zeroizing::new(text);
         let fingerprint = fingerprint(&text);
         if self.active == Some(fingerprint) {
@@ -93,6 +93,10 @@ impl KeyFileWatch {
         serves_requests: bool,
     ) -> Option<Keyring> {
         self.in_flight = false;
+        if !matches!(status, None | Some(503)) {
+            self.reached = true;
+            host.set_shared_data(&self.shared("reached"), b"", Expected::Absent);
+        }
         let body = Zeroizing::new(body);
         match status {
             Some(200) => self.loaded(host, &body),
@@ -108,7 +112,6 @@ impl KeyFileWatch {
     }
 
     fn loaded(&mut self, host: &impl Host, text: &[u8]) -> Option<Keyring> {
-        self.reached = true;
         let fingerprint = fingerprint(text);
         // Content that was seen before has been dealt with. What others shared meanwhile may be newer than it.
         if self.fetched == Some(fingerprint) {
@@ -132,21 +135,22 @@ impl KeyFileWatch {
     /// Shares keys. The worker that is first to share them tells of them.
     fn share(&self, host: &impl Host, text: &[u8], keyring: &Keyring) {
         let was_failing = self.change_state(host, b"");
-        let expected = match host.shared_data(&self.shared_keys()) {
+        let expected = match host.shared_data(&self.shared("keys")) {
             Some((shared, _)) if shared == text && !was_failing => return,
             Some((_, version)) => Expected::Version(version),
             None => Expected::Absent,
         };
-        if host.set_shared_data(&self.shared_keys(), text, expected) {
+        if host.set_shared_data(&self.shared("keys"), text, expected) {
             host.add(Counter::KeyLoads, 1);
             host.log(Level::Info, &format!("key file {}: {}", self.file.path, keyring.summary()));
+            keyring.warn_of_repeats(host);
         }
     }
 
     fn unreachable(&mut self, host: &impl Host, serves_requests: bool) {
-        let others_have_keys = host.shared_data(&self.shared_keys()).is_some();
-        let overdue = !others_have_keys && host.now().saturating_sub(self.started) > START_GRACE;
-        if self.reached || overdue || (serves_requests && others_have_keys) {
+        let others_reach = host.shared_data(&self.shared("reached")).is_some();
+        let overdue = host.now().saturating_sub(self.started) > START_GRACE;
+        if self.reached || if others_reach { serves_requests } else { overdue } {
             let cluster = self.file.cluster.clone();
             self.failed(host, &FetchError::Unreachable(cluster));
         }
@@ -168,7 +172,7 @@ impl KeyFileWatch {
 
     /// Notes for all workers what is wrong with the file, nothing if it is empty; true if this changes anything.
     fn change_state(&self, host: &impl Host, state: &[u8]) -> bool {
-        let key = format!("{}.state", self.shared_keys());
+        let key = self.shared("state");
         match host.shared_data(&key) {
             Some((shared, _)) if shared == state => false,
             Some((_, version)) => host.set_shared_data(&key, state, Expected::Version(version)),
@@ -177,8 +181,9 @@ impl KeyFileWatch {
         }
     }
 
-    fn shared_keys(&self) -> String {
-        format!("attestation.key_file.{}.{}", self.file.cluster, self.file.path)
+    /// The name of what all workers share about this file.
+    fn shared(&self, what: &str) -> String {
+        format!("attestation.key_file.{what}.{}.{}", self.file.cluster, self.file.path)
     }
 }
 

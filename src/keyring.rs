@@ -32,6 +32,7 @@ pub struct Keyring {
     signer: Signer,
     jwks: Document,
     published: usize,
+    repeated: Vec<usize>,
 }
 
 impl Keyring {
@@ -40,11 +41,7 @@ impl Keyring {
     /// # Errors
     /// A [`KeyringError`]; none ever holds a byte of a key.
     pub fn from_text(text: &[u8], choice: SignerChoice, host: &impl Host) -> Result<Self, KeyringError> {
-        let keys = SigningKeys::parse(text)?;
-        for number in keys.repeated() {
-            host.log(Level::Warn, &format!("block {number} repeats an earlier key and is left out"));
-        }
-        Self::new(&keys, choice, host)
+        Self::new(&SigningKeys::parse(text)?, choice, host)
     }
 
     /// The ephemeral key that all workers of this Envoy share, made by the first of them.
@@ -58,8 +55,12 @@ impl Keyring {
 
     fn new(keys: &SigningKeys, choice: SignerChoice, host: &impl Host) -> Result<Self, KeyringError> {
         let signer = Signer::new(keys.signing_key(), choice, host)?;
-        let keyring =
-            Self { signer, jwks: Document::new(keys.published().json()), published: keys.published().keys().len() };
+        let keyring = Self {
+            signer,
+            jwks: Document::new(keys.published().json()),
+            published: keys.published().keys().len(),
+            repeated: keys.repeated().to_vec(),
+        };
         host.set(Gauge::KeysPublished, u64::try_from(keyring.published).unwrap_or_default());
         host.set(Gauge::LastKeyLoad, host.now().as_secs());
         Ok(keyring)
@@ -77,11 +78,18 @@ impl Keyring {
         &self.jwks
     }
 
+    /// Tells which blocks were left out because they repeat an earlier key.
+    pub fn warn_of_repeats(&self, host: &impl Host) {
+        if !self.repeated.is_empty() {
+            host.log(Level::Warn, &format!("left out PEM blocks that repeat an earlier key: {:?}", self.repeated));
+        }
+    }
+
     /// One line about the keys, without the keys.
     #[must_use]
     pub fn summary(&self) -> String {
         let place = if self.signer.signs_on_host() { "host" } else { "Wasm" };
-        format!("{} published, signing in {place} with kid {}", self.published, self.signer.kid())
+        format!("{} keys published, signing in {place} with kid {}", self.published, self.signer.kid())
     }
 }
 

@@ -6,6 +6,7 @@
 //! signs them as a [`jws`]; or an [`endpoint`] answers. Before all requests, [`config`] is read and [`signing_key`]s
 //! are, perhaps from a [`key_file`]. Only `proxy` knows proxy-wasm; everything else sees a [`host::Host`].
 
+pub mod actor;
 pub mod assertion;
 pub mod attester;
 pub mod authority;

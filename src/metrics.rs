@@ -30,8 +30,12 @@ metrics! {
         Skipped = "skipped",
         /// Requests answered 401.
         RefusedMissingIdentity = "refused.missing_identity",
-        /// Requests answered 400.
+        /// Requests answered 401 for an incoming assertion that cannot be verified.
+        RefusedBadActor = "refused.bad_actor",
+        /// Requests answered 400 for their host.
         RefusedBadHost = "refused.bad_host",
+        /// Requests answered 400 because they lack what their assertion would be bound to.
+        RefusedUnbound = "refused.unbound",
         /// Requests answered 431.
         RefusedTooLong = "refused.too_long",
         /// Requests answered 503.

@@ -108,16 +108,16 @@ impl<'a> Struct<'a> {
         fields.by_ref().all(|(tag, wire)| tag == 1 && matches!(wire, Wire::Bytes(_))) && !fields.malformed
     }
 
-    /// The members, in wire order, which is none; a member without a value is left out.
+    /// The members, in wire order, which is none.
     pub fn members(self) -> impl Iterator<Item = (&'a [u8], Value<'a>)> {
-        map_entries(self.0, 1).filter_map(|(name, value)| Some((name, Value::new(value)?)))
+        map_entries(self.0, 1).map(|(name, value)| (name, Value::new(value)))
     }
 
     /// The member of this name.
     #[must_use]
     pub fn get(self, name: &str) -> Option<Value<'a>> {
         let entry = map_entries(self.0, 1).filter(|(key, _)| *key == name.as_bytes()).last();
-        entry.and_then(|(_, value)| Value::new(value))
+        entry.map(|(_, value)| Value::new(value))
     }
 }
 
@@ -139,14 +139,15 @@ pub enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    fn new(bytes: &'a [u8]) -> Option<Self> {
-        Fields::new(bytes).fold(None, |last, field| match field {
-            (1, Wire::Varint(_)) => Some(Self::Null),
-            (2, Wire::Double(number)) => Some(Self::Number(number)),
-            (3, Wire::Bytes(text)) => Some(Self::String(text)),
-            (4, Wire::Varint(bool)) => Some(Self::Bool(bool != 0)),
-            (5, Wire::Bytes(members)) => Some(Self::Struct(Struct(members))),
-            (6, Wire::Bytes(items)) => Some(Self::List(List(items))),
+    /// Reads a value; one that says nothing is null.
+    fn new(bytes: &'a [u8]) -> Self {
+        Fields::new(bytes).fold(Self::Null, |last, field| match field {
+            (1, Wire::Varint(_)) => Self::Null,
+            (2, Wire::Double(number)) => Self::Number(number),
+            (3, Wire::Bytes(text)) => Self::String(text),
+            (4, Wire::Varint(bool)) => Self::Bool(bool != 0),
+            (5, Wire::Bytes(members)) => Self::Struct(Struct(members)),
+            (6, Wire::Bytes(items)) => Self::List(List(items)),
             _ => last,
         })
     }
@@ -160,7 +161,7 @@ impl<'a> List<'a> {
     /// The items in order.
     pub fn items(self) -> impl Iterator<Item = Value<'a>> {
         Fields::new(self.0).filter_map(|field| match field {
-            (1, Wire::Bytes(value)) => Value::new(value),
+            (1, Wire::Bytes(value)) => Some(Value::new(value)),
             _ => None,
         })
     }

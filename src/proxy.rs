@@ -240,6 +240,11 @@ impl Host for Envoy {
         hostcalls::get_property(vec!["xds", "route_metadata"]).map(Option::unwrap_or_default).map_err(|_| Unreadable)
     }
 
+    fn route_name(&self) -> String {
+        let name = hostcalls::get_property(vec!["xds", "route_name"]).ok().flatten().unwrap_or_default();
+        String::from_utf8_lossy(&name).into_owned()
+    }
+
     fn is_mtls(&self) -> bool {
         hostcalls::get_property(vec!["connection", "mtls"]).ok().flatten().is_some_and(|mtls| mtls == [1])
     }

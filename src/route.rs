@@ -1,12 +1,12 @@
 //! What holds for a route: the plugin's settings, or those and what the route's metadata overrides.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::claims::Plan;
-use crate::config::{ClaimHeader, OnMissingIdentity, Settings};
-use crate::host::{Host, Level};
+use crate::config::{OnMissingIdentity, PluginClaims, Settings};
+use crate::host::{Host, Level, Unreadable};
 use crate::protobuf::metadata_namespace;
 
 /// The namespace of route metadata that is the filter's.
@@ -17,8 +17,6 @@ const MAX_ROUTES: usize = 1024;
 /// What holds for a route, worked out.
 #[derive(Debug)]
 pub struct Route {
-    /// Tells routes apart that lead to different assertions.
-    pub id: usize,
     /// Whether an assertion is injected.
     pub pass_identity_headers: bool,
     /// What happens to a request of nobody.
@@ -35,9 +33,8 @@ pub struct BadRoute;
 #[derive(Debug)]
 pub struct Routes {
     settings: Settings,
-    claim_headers: Vec<ClaimHeader>,
+    plugin: Rc<PluginClaims>,
     default: Rc<Route>,
-    last_id: Cell<usize>,
     seen: RefCell<BTreeMap<Vec<u8>, Verdict>>,
 }
 
@@ -47,9 +44,9 @@ type Verdict = Result<Rc<Route>, BadRoute>;
 impl Routes {
     /// Routes under these settings.
     #[must_use]
-    pub fn new(settings: Settings, claim_headers: Vec<ClaimHeader>) -> Self {
-        let default = Rc::new(route(0, &settings, &claim_headers));
-        Self { settings, claim_headers, default, last_id: Cell::new(0), seen: RefCell::default() }
+    pub fn new(settings: Settings, plugin: Rc<PluginClaims>) -> Self {
+        let default = Rc::new(route(&settings, &plugin));
+        Self { settings, plugin, default, seen: RefCell::default() }
     }
 
     /// What holds for the current request's route.
@@ -57,7 +54,10 @@ impl Routes {
     /// # Errors
     /// [`BadRoute`] if its metadata is invalid, which is logged when it is first seen.
     pub fn current(&self, host: &impl Host) -> Verdict {
-        let metadata = host.route_metadata().map_err(|_| BadRoute)?;
+        let metadata = host.route_metadata().map_err(|Unreadable| {
+            refuse(host, "its metadata cannot be read");
+            BadRoute
+        })?;
         if metadata.is_empty() {
             return Ok(Rc::clone(&self.default));
         }
@@ -77,26 +77,24 @@ impl Routes {
         let Some(overrides) = metadata_namespace(metadata, NAMESPACE) else { return Ok(Rc::clone(&self.default)) };
         match self.settings.for_route(overrides) {
             Ok(settings) if settings == self.settings => Ok(Rc::clone(&self.default)),
-            Ok(settings) => Ok(Rc::new(route(self.next_id(), &settings, &self.claim_headers))),
+            Ok(settings) => Ok(Rc::new(route(&settings, &self.plugin))),
             Err(error) => {
-                host.log(Level::Error, &format!("{error}; requests on this route are answered 500"));
+                refuse(host, &error.to_string());
                 Err(BadRoute)
             }
         }
     }
+}
 
-    /// IDs are never used again, as assertions may be kept by them.
-    fn next_id(&self) -> usize {
-        self.last_id.set(self.last_id.get() + 1);
-        self.last_id.get()
+fn route(settings: &Settings, plugin: &PluginClaims) -> Route {
+    Route {
+        pass_identity_headers: settings.pass_identity_headers,
+        on_missing_identity: settings.on_missing_identity,
+        plan: Plan::new(settings, plugin),
     }
 }
 
-fn route(id: usize, settings: &Settings, claim_headers: &[ClaimHeader]) -> Route {
-    Route {
-        id,
-        pass_identity_headers: settings.pass_identity_headers,
-        on_missing_identity: settings.on_missing_identity,
-        plan: Plan::new(settings, claim_headers),
-    }
+fn refuse(host: &impl Host, reason: &str) {
+    let name = host.route_name();
+    host.log(Level::Error, &format!("route {name:?}: {reason}; requests on it are answered 500"));
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::config::SignerChoice;
 use crate::host::Host;
-use crate::jws::ProtectedHeader;
+use crate::jws::{ProtectedHeader, base64_bytes};
 use crate::protobuf::{bool_and_bytes, put_bytes};
 use crate::signing_key::{P256Key, RsaKey, SigningKey};
 
@@ -55,6 +55,7 @@ pub enum SignedBy {
 pub struct Signer {
     kid: String,
     header: ProtectedHeader,
+    signature_bytes: usize,
     host: Option<HostSigner>,
     wasm: Option<EcdsaKey>,
 }
@@ -66,6 +67,10 @@ impl Signer {
     /// A [`SignerError`] if the key cannot sign as chosen.
     pub fn new(key: &SigningKey, choice: SignerChoice, host: &impl Host) -> Result<Self, SignerError> {
         let jwk = key.jwk();
+        let signature_bytes = match key {
+            SigningKey::P256(_) => 64,
+            SigningKey::Rsa(key) => key.public_key().modulus().len(),
+        };
         let (by_host, wasm) = match key {
             SigningKey::P256(key) => (HostSigner::p256(key), Some(key.signing_key())),
             SigningKey::Rsa(_) if choice == SignerChoice::Wasm => return Err(SignerError::RsaInWasm),
@@ -79,7 +84,7 @@ impl Signer {
             (SignerChoice::Host, None, _) => Err(SignerError::NoHostFunction),
             _ => {
                 let header = ProtectedHeader::new(jwk.alg(), jwk.kid());
-                Ok(Self { kid: jwk.kid().to_owned(), header, host: by_host, wasm })
+                Ok(Self { kid: jwk.kid().to_owned(), header, signature_bytes, host: by_host, wasm })
             }
         }
     }
@@ -94,6 +99,12 @@ impl Signer {
     #[must_use]
     pub fn header(&self) -> &ProtectedHeader {
         &self.header
+    }
+
+    /// How long a token over a payload of so many bytes is.
+    #[must_use]
+    pub fn token_bytes(&self, payload: usize) -> usize {
+        self.header.input_bytes(payload) + 1 + base64_bytes(self.signature_bytes)
     }
 
     /// Whether the host signs.

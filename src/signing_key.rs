@@ -153,6 +153,8 @@ fn from_pkcs8(der: &[u8]) -> Result<SigningKey, BlockError> {
     let info = p256::pkcs8::PrivateKeyInfoRef::from_der(der).map_err(|_| BlockError::Malformed("PKCS#8"))?;
     match info.algorithm.oid {
         p256_key::ALGORITHM => P256Key::from_pkcs8(&info).map(SigningKey::P256),
+        // RSA has its public half inside; a second one outside (RFC 5958) is not in use anywhere.
+        rsa_key::ALGORITHM if info.public_key.is_some() => Err(BlockError::Malformed("PKCS#8 RSA private key")),
         rsa_key::ALGORITHM => RsaKey::from_pkcs1(info.private_key.as_bytes()).map(SigningKey::Rsa),
         other => Err(BlockError::OtherAlgorithm(other)),
     }

@@ -6,7 +6,9 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::host::fake::{FakeHost, Sign};
+use crate::protobuf::{build, put_bytes};
 use crate::signing_key::SigningKey;
+use crate::signing_key::SigningKeys;
 
 const KEY_A: &str = include_str!("../../tests/vectors/signing-key-a.b64");
 const KEY_B: &str = include_str!("../../tests/vectors/signing-key-b.b64");
@@ -73,7 +75,7 @@ fn an_assertion_is_exactly_what_was_asked_for() {
             r#"{{"aud":"::1","email":"ann@example.com","exp":1686870980,"groups":["a","b"],"iat":1686870680,"iss":"::1","jti":"{jti}","name":"Ann \"A\" Ü","sid":"","sub":"u1","user":"u1"}}"#
         )
     );
-    let keys = crate::signing_key::SigningKeys::parse(KEY_A.as_bytes()).ok().unwrap();
+    let keys = SigningKeys::parse(KEY_A.as_bytes()).ok().unwrap();
     let SigningKey::P256(key) = keys.signing_key() else { panic!("not P-256") };
     let signature = p256::ecdsa::Signature::from_slice(&decode(parts[2])).unwrap();
     let signed = format!("{}.{}", parts[0], parts[1]);
@@ -125,6 +127,25 @@ fn odd_identities_lose_only_what_cannot_be_represented() {
     assert_eq!(claims["groups"], json!(["a", "5", "true", "1.5"]));
     assert_eq!(claims["deep"], json!({"a": [null, {}], "b": 1}));
     assert_eq!((&claims["n"], &claims["inner"], claims.get("none")), (&json!(1e300), &json!(1), None));
+}
+
+#[test]
+fn whole_numbers_are_integers_however_large() {
+    let host = get("a").with_metadata(&json!({JWT_AUTHN: {"p": {"sub": 1_152_921_504_606_846_976_u64, "n": -0.0}}}));
+    let config = json!({"claims": {"n": {"from": "n"}, "c": {"value": 1.0}}, "max_assertion_bytes": 8192.0});
+    let claims = claims(&attester(config), &host);
+    assert_eq!((&claims["sub"], &claims["n"], &claims["c"]), (&json!("1152921504606846976"), &json!(0), &json!(1)));
+}
+
+#[test]
+fn an_identity_of_empty_values_is_none() {
+    let config = json!({"on_missing_identity": "deny", "identity_sources": [
+        {"metadata": {"namespace": "n", "path": []}}, {"headers": {"sub": "authorization"}},
+    ]});
+    let nothing = json!({"n": {"sub": "", "groups": [], "email": null, "o": {}}});
+    assert_eq!(refused(&attester(config.clone()), &get("a").with_metadata(&nothing)), 401);
+    forwarded(&attester(config.clone()), &get("a").with_headers(&[("authorization", "ann")]));
+    assert_eq!(refused(&attester(config), &get("a").with_headers(&[("authorization", "ann,bob")])), 401);
 }
 
 #[test]
@@ -216,7 +237,14 @@ fn a_route_overrides_or_is_refused() {
         let host = get("a").with_route_metadata(&json!({"attestation": bad}));
         let attester = attester(config.clone());
         assert_eq!((refused(&attester, &host), refused(&attester, &host)), (500, 500));
-        assert!(host.log.borrow().iter().filter(|line| line.contains("route metadata attestation.")).count() == 1);
+        assert!(
+            host.log
+                .borrow()
+                .iter()
+                .filter(|line| line.starts_with("Error: route \"the-route\": metadata attestation."))
+                .count()
+                == 1
+        );
     }
     let unreadable = FakeHost { route_metadata: Err(crate::host::Unreadable), ..get("a") };
     assert_eq!(refused(&attester(config), &unreadable), 500);
@@ -227,15 +255,93 @@ fn a_long_assertion_is_refused() {
     let attester = attester(json!({"max_assertion_bytes": 100, "assertion_prefix": "Bearer "}));
     let host = get("a");
     assert_eq!(refused(&attester, &host), 431);
-    assert!(host.log.borrow().iter().any(|line| line.contains("max_assertion_bytes is 100")));
+    assert!(host.log.borrow().iter().any(|line| line.contains("max_assertion_bytes allows 100")));
+}
+
+#[test]
+fn an_assertion_can_be_bound_to_its_request() {
+    let bind = |names: Json| json!({"bind": names});
+    let host = get("App:8443").with_headers(&[("x-request-id", "r1")]);
+    let all = claims(&attester(bind(json!(["method", "authority", "path", "request_id"]))), &host);
+    assert_eq!(
+        (&all["htm"], &all["htu"], &all["request_id"]),
+        (&json!("GET"), &json!("https://app:8443/app"), &json!("r1"))
+    );
+    assert_eq!(claims(&attester(bind(json!(["path"]))), &host)["htu"], "/app");
+    assert_eq!(claims(&attester(bind(json!(["authority"]))), &host)["htu"], "https://app:8443");
+    assert_eq!(refused(&attester(bind(json!(["request_id"]))), &get("a")), 400);
+}
+
+#[test]
+fn a_long_assertion_sheds_what_it_may_and_says_so() {
+    let groups: Vec<String> = (0..100).map(|number| format!("group-{number}")).collect();
+    let host =
+        get("a").with_metadata(&json!({JWT_AUTHN: {"p": {"sub": "ann", "dept": "d".repeat(50), "groups": groups}}}));
+    let config = |max: usize| json!({"max_assertion_bytes": max, "shed": ["groups", "dept"], "claims": {"dept": {"from": "dept"}}});
+    let whole = claims(&attester(config(5000)), &host);
+    assert_eq!((whole["groups"].as_array().unwrap().len(), whole.get("groups_truncated")), (100, None));
+    let without_groups = claims(&attester(config(700)), &host);
+    assert_eq!((&without_groups["groups"], &without_groups["groups_truncated"]), (&json!([]), &json!(true)));
+    assert_eq!(without_groups["dept"], "d".repeat(50));
+    let length = value(&forwarded(&attester(config(700)), &host), HEADER).unwrap().len();
+    let least = claims(&attester(config(length - 1)), &host);
+    assert_eq!((least.get("dept"), &least["dept_truncated"]), (None, &json!(true)));
+    assert_eq!(refused(&attester(config(length - 100)), &host), 431);
+}
+
+#[test]
+fn the_length_of_a_token_is_known_before_it_is_signed() {
+    let host = get("a");
+    let token = value(&forwarded(&attester(json!({})), &host), HEADER).unwrap().to_owned();
+    forwarded(&attester(json!({"max_assertion_bytes": token.len()})), &host);
+    assert_eq!(refused(&attester(json!({"max_assertion_bytes": token.len() - 1})), &host), 431);
+}
+
+#[test]
+fn provenance_names_the_source() {
+    let attester = attester(json!({"provenance": true}));
+    assert_eq!(claims(&attester, &get("a")).get("idsrc"), None);
+    let host = get("a").with_metadata(&json!({JWT_AUTHN: {"p": {"sub": "ann"}}}));
+    assert_eq!(claims(&attester, &host)["idsrc"], format!("metadata:{JWT_AUTHN}"));
+}
+
+#[test]
+fn an_incoming_assertion_of_a_trusted_peer_becomes_the_actor() {
+    let peer = attester(json!({"signing_key": KEY_B, "issuer": "front", "token_lifetime": "10s"}));
+    let user = json!({JWT_AUTHN: {"p": {"sub": "ann"}}});
+    let incoming = value(&forwarded(&peer, &get("a").with_metadata(&user)), HEADER).unwrap().to_owned();
+    let jwks: Json =
+        serde_json::from_str(&SigningKeys::parse(KEY_B.as_bytes()).ok().unwrap().published().json()).unwrap();
+    let config = |on: &str| json!({"actor": {"trusted": [{"issuer": "front", "jwks": jwks}], "on_unverifiable": on}});
+    let with = |token: &str| get("a").with_headers(&[(HEADER, token)]);
+    let claims_of = claims(&attester(config("drop")), &with(&incoming));
+    assert_eq!(claims_of["act"], json!({"iss": "front", "sub": "ann"}));
+    let forged = format!("{incoming}A");
+    assert_eq!(claims(&attester(config("drop")), &with(&forged)).get("act"), None);
+    assert_eq!(refused(&attester(config("deny")), &with(&forged)), 401);
+    assert_eq!(refused(&attester(config("deny")), &with(&incoming).with_headers(&[(HEADER, &incoming)])), 401);
+    assert_eq!(claims(&attester(config("deny")), &get("a")).get("act"), None);
+    let late = with(&incoming);
+    late.now.set(late.now() + std::time::Duration::from_secs(10));
+    assert_eq!(refused(&attester(config("deny")), &late), 401);
 }
 
 #[test]
 fn a_kept_assertion_is_used_again_by_the_same_only() {
-    let attester = attester(json!({"reuse": "10s"}));
+    let attester = attester(json!({"reuse": "10s", "claims": {"x": {"from": "x"}}}));
     let token = |host: &FakeHost| value(&forwarded(&attester, host), HEADER).unwrap().to_owned();
     let ann = get("a").with_metadata(&json!({JWT_AUTHN: {"p": {"sub": "ann"}}}));
     let first = token(&ann);
+    // Envoy writes the members of an object in any order.
+    let orders = [[("sub", "ann"), ("x", "y")], [("x", "y"), ("sub", "ann")]].map(|members| {
+        let members = members.map(|(name, text)| (name.as_bytes().to_vec(), build::value(&json!(text))));
+        let mut host = get("a");
+        let mut payload = Vec::new();
+        put_bytes(&mut payload, 5, &build::map(members));
+        host.metadata = Some(build::map([(JWT_AUTHN.into(), build::map([(b"p".to_vec(), payload)]))]));
+        token(&host)
+    });
+    assert_eq!(orders[0], orders[1]);
     assert_eq!(token(&ann), first);
     assert_ne!(token(&get("a")), first);
     assert_ne!(token(&get("b").with_metadata(&json!({JWT_AUTHN: {"p": {"sub": "ann"}}}))), first);

@@ -2,9 +2,9 @@ use std::borrow::Cow;
 
 use super::resolved::{Constant, Resolved, scalar_text, write_text};
 use crate::authority::Authority;
-use crate::config::{Audience, ClaimHeader, ClaimRule, IssuerFormat, Settings};
+use crate::config::{Audience, Binding, ClaimRule, IssuerFormat, PluginClaims, Settings};
 use crate::header::{HeaderName, is_field_value};
-use crate::identity::{Claim, Identity};
+use crate::identity::{Claim, Identity, IdentitySource};
 use crate::protobuf::Value;
 
 /// What only the request knows.
@@ -19,6 +19,27 @@ pub struct Facts<'a> {
     pub issued_at: u64,
     /// `exp`, in seconds since the epoch.
     pub expires_at: u64,
+    /// Where the identity is from.
+    pub source: Option<&'a IdentitySource>,
+    /// What the assertion can be bound to.
+    pub request: RequestLine<'a>,
+    /// `act`, as JSON.
+    pub actor: Option<&'a str>,
+    /// How many of the claims that can be shed are left out.
+    pub shed: usize,
+}
+
+/// The parts of a request that an assertion can be bound to; empty where there is none, or no text.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RequestLine<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// The path, without query.
+    pub path: &'a str,
+    /// The value of `x-request-id`.
+    pub request_id: &'a str,
 }
 
 /// The claims of one assertion.
@@ -60,6 +81,18 @@ enum Source {
     },
     /// Left out where the identity does not have it.
     Claim(Vec<String>),
+    Method,
+    Uri {
+        authority: bool,
+        path: bool,
+    },
+    RequestId,
+    Provenance,
+    Actor,
+    /// Left out, or empty for groups, once this many claims have to be.
+    Shed(usize, Box<Source>),
+    /// True once this many claims are shed.
+    Truncated(usize),
 }
 
 #[derive(Debug, Clone)]
@@ -77,26 +110,32 @@ enum GroupsSource {
 impl Plan {
     /// The plan for these settings.
     #[must_use]
-    pub fn new(settings: &Settings, claim_headers: &[ClaimHeader]) -> Self {
-        let mut names = BASE_CLAIMS.to_vec();
-        names.extend(settings.claims.iter().map(|(name, _)| name.as_str()));
-        names.extend(claim_headers.iter().map(|header| header.claim.as_str()));
+    pub fn new(settings: &Settings, plugin: &PluginClaims) -> Self {
+        let mut names: Vec<String> = BASE_CLAIMS.map(str::to_owned).into();
+        names.extend(settings.claims.iter().map(|(name, _)| name.clone()));
+        names.extend(plugin.headers.iter().map(|header| header.claim.clone()));
         names.sort_unstable();
         names.dedup();
-        let members = names.into_iter().map(|name| {
-            let mut json_name = Vec::new();
-            write_text(name, &mut json_name);
-            json_name.push(b':');
-            Member { name: json_name, source: source(name, settings) }
+        let mut sources: Vec<(String, Source)> = names
+            .into_iter()
+            .filter(|name| !is_plugins(name, plugin))
+            .map(|name| (name.clone(), sheddable(&name, source(&name, settings), plugin)))
+            .collect();
+        sources.extend(plugin_sources(plugin));
+        sources.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        let members = sources.into_iter().map(|(name, source)| Member { name: json_name(&name), source });
+        let headers = plugin.headers.iter().map(|header| {
+            let own = plugin_sources(plugin).into_iter().find(|(name, _)| *name == header.claim);
+            let source = own.map_or_else(|| source(&header.claim, settings), |(_, source)| source);
+            (header.header.clone(), source)
         });
-        let headers = claim_headers.iter().map(|header| (header.header.clone(), source(&header.claim, settings)));
         Self { members: members.collect(), headers: headers.collect() }
     }
 
     /// Whether a claim is made from the request's host.
     #[must_use]
     pub fn needs_host(&self) -> bool {
-        self.members.iter().any(|member| matches!(member.source, Source::Host | Source::HostUri))
+        self.members.iter().any(|member| member.source.needs_host())
     }
 
     /// The `iss` of an assertion for this host.
@@ -140,6 +179,40 @@ impl Plan {
             };
             is_field_value(text.as_bytes()).then_some((header, text))
         })
+    }
+}
+
+fn json_name(name: &str) -> Vec<u8> {
+    let mut json = Vec::new();
+    write_text(name, &mut json);
+    json.push(b':');
+    json
+}
+
+/// Claims that opt-in features make; a configuration that turns one on cannot have the name for something else.
+fn plugin_sources(plugin: &PluginClaims) -> Vec<(String, Source)> {
+    let binds = |binding| plugin.bind.contains(&binding);
+    let (authority, path) = (binds(Binding::Authority), binds(Binding::Path));
+    let features = [
+        ("htm", binds(Binding::Method), Source::Method),
+        ("htu", authority || path, Source::Uri { authority, path }),
+        ("request_id", binds(Binding::RequestId), Source::RequestId),
+        ("idsrc", plugin.provenance, Source::Provenance),
+        ("act", plugin.actors.is_some(), Source::Actor),
+    ];
+    let on = features.into_iter().filter(|(_, on, _)| *on).map(|(name, _, source)| (name.to_owned(), source));
+    let shed = plugin.shed.iter().enumerate();
+    on.chain(shed.map(|(index, name)| (format!("{name}_truncated"), Source::Truncated(index)))).collect()
+}
+
+fn is_plugins(name: &str, plugin: &PluginClaims) -> bool {
+    plugin_sources(plugin).iter().any(|(own, _)| own == name)
+}
+
+fn sheddable(name: &str, source: Source, plugin: &PluginClaims) -> Source {
+    match plugin.shed.iter().position(|shed| shed == name) {
+        Some(index) => Source::Shed(index, Box::new(source)),
+        None => source,
     }
 }
 
@@ -201,6 +274,10 @@ fn groups_source(settings: &Settings) -> GroupsSource {
 }
 
 impl Source {
+    fn needs_host(&self) -> bool {
+        matches!(self, Self::Host | Self::HostUri | Self::Uri { authority: true, .. })
+    }
+
     fn resolve<'a>(&'a self, facts: &Facts<'a>, groups_removed: &mut usize) -> Option<Resolved<'a>> {
         Some(match self {
             Self::Constant(constant) => Resolved::Constant(constant),
@@ -223,6 +300,23 @@ impl Source {
                 Resolved::Texts(groups)
             }
             Self::Claim(path) => Resolved::Claim(facts.identity?.claim(path)?),
+            Self::Method => Resolved::Text(facts.request.method.into()),
+            Self::Uri { authority, path } => {
+                let host = facts.authority.filter(|_| *authority);
+                let origin = host.map(|host| format!("{}://{}", facts.request.scheme, host.as_str()));
+                let path = if *path { facts.request.path } else { "" };
+                Resolved::Text(format!("{}{path}", origin.unwrap_or_default()).into())
+            }
+            Self::RequestId => Resolved::Text(facts.request.request_id.into()),
+            Self::Provenance => Resolved::Text(facts.source?.label()),
+            Self::Actor => Resolved::Json(facts.actor?),
+            Self::Shed(index, source) if facts.shed > *index => match **source {
+                Self::Groups { .. } => Resolved::Texts(Vec::new()),
+                _ => return None,
+            },
+            Self::Shed(_, source) => return source.resolve(facts, groups_removed),
+            Self::Truncated(index) if facts.shed > *index => Resolved::Json("true"),
+            Self::Truncated(_) => return None,
         })
     }
 }

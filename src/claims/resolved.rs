@@ -4,7 +4,7 @@ use crate::identity::Claim;
 use crate::protobuf::{List, Struct, Value};
 
 /// Nesting beyond this is nobody's claim, and each level costs stack.
-const MAX_DEPTH: usize = 32;
+const MAX_DEPTH: usize = 100;
 
 /// A claim's value for one request.
 #[derive(Debug, PartialEq)]
@@ -14,6 +14,7 @@ pub(super) enum Resolved<'a> {
     Integer(u64),
     Claim(Claim<'a>),
     Constant(&'a Constant),
+    Json(&'a str),
 }
 
 /// A configured value, in both of the forms that are sent.
@@ -54,6 +55,7 @@ impl Resolved<'_> {
             Self::Texts(texts) => write_texts(texts.iter().map(AsRef::as_ref), out),
             Self::Integer(number) => out.extend_from_slice(number.to_string().as_bytes()),
             Self::Constant(constant) => out.extend_from_slice(constant.json.as_bytes()),
+            Self::Json(json) => out.extend_from_slice(json.as_bytes()),
             Self::Claim(Claim::Text(text)) => write_text(text, out),
             Self::Claim(Claim::Texts(texts)) => write_texts(texts.iter().copied(), out),
             Self::Claim(Claim::Value(value)) => return write_value(*value, MAX_DEPTH, out),
@@ -68,6 +70,7 @@ impl Resolved<'_> {
             Self::Texts(texts) => texts.join(","),
             Self::Integer(number) => number.to_string(),
             Self::Constant(constant) => constant.text.clone(),
+            Self::Json(json) => (*json).to_owned(),
             Self::Claim(Claim::Text(text)) => (*text).to_owned(),
             Self::Claim(Claim::Texts(texts)) => texts.join(","),
             Self::Claim(Claim::Value(Value::List(list))) => {
@@ -100,14 +103,14 @@ fn value_text(value: Value<'_>) -> Result<String, Unrepresentable> {
     }
 }
 
-/// A double as JSON has it: whole numbers without a fraction; none for what is not finite.
+/// A double as JSON has it: whole numbers without fraction and exponent; none for what is not finite.
 #[must_use]
 #[expect(clippy::cast_possible_truncation, reason = "the number is whole and its size has been checked")]
 pub fn json_number(number: f64) -> Option<String> {
-    /// Up to here every whole number has a double of its own (2^53).
-    const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_992.0;
-    if number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER {
-        Some((number as i64).to_string())
+    /// From here on JavaScript, too, writes an exponent.
+    const MAX_PLAIN: f64 = 1e21;
+    if number.fract() == 0.0 && number.abs() < MAX_PLAIN {
+        Some((number as i128).to_string())
     } else {
         serde_json::Number::from_f64(number).map(|number| number.to_string())
     }

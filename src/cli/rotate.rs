@@ -25,12 +25,14 @@ use ring::Ring;
 ///   promote  puts the new key first: it signs, and the old one is still published
 ///   retire   removes the old key
 ///
-/// Between the steps, clients need time to fetch the keyset again, and old assertions to expire. With --jwks-url
-/// (once for each proxy) a step first looks at what every proxy really publishes, and refuses until it is safe;
-/// with --wait it waits until then. Without either, only the order of the steps is checked.
+/// Between the steps, clients need time to fetch the keyset again, and old assertions to expire.
+/// With --jwks-url (once for each proxy) a step first looks at what every proxy really publishes,
+/// and refuses until it is safe; with --wait it waits until then. Without either, only the order
+/// of the steps is checked.
 ///
-/// The file is replaced atomically and keeps its owner. What attest saw, and when, is kept beside it in
-/// FILE.rotation.json, which holds key IDs, URLs and times, never a key, and is removed by the last step.
+/// The file is replaced atomically and keeps its owner. What attest saw, and when, is kept beside
+/// it in FILE.rotation.json, which holds key IDs, URLs and times, never a key, and is removed by
+/// the last step.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,

@@ -10,7 +10,7 @@ use crate::claims::json_number;
 use crate::protobuf::{List, Struct, Value};
 
 /// Deeper than any configuration that a person writes.
-const MAX_DEPTH: usize = 64;
+const MAX_DEPTH: usize = 100;
 
 /// The object in a `google.protobuf.Struct`; none if a string is not UTF-8, or a number not finite, or it is too deep.
 pub(super) fn to_json(object: Struct<'_>) -> Option<Map<String, Json>> {
@@ -31,11 +31,25 @@ fn value_to_json(value: Value<'_>, depth: usize) -> Option<Json> {
     Some(match value {
         Value::Null => Json::Null,
         Value::Bool(bool) => Json::Bool(bool),
-        Value::Number(number) => serde_json::from_str(&json_number(number)?).ok()?,
+        Value::Number(number) => json(number)?,
         Value::String(bytes) => Json::String(text(bytes)?),
         Value::Struct(object) => Json::Object(members_to_json(object, depth)?),
         Value::List(list) => Json::Array(list_to_json(list, depth)?),
     })
+}
+
+fn json(number: f64) -> Option<Json> {
+    serde_json::from_str(&json_number(number)?).ok()
+}
+
+/// The same value with whole numbers as integers, as a `Struct` would bring them: `1.0` is `1`.
+pub(super) fn normalised(value: Json) -> Json {
+    match value {
+        Json::Number(number) if number.is_f64() => number.as_f64().and_then(json).unwrap_or(Json::Number(number)),
+        Json::Array(items) => items.into_iter().map(normalised).collect(),
+        Json::Object(members) => members.into_iter().map(|(name, value)| (name, normalised(value))).collect(),
+        other => other,
+    }
 }
 
 fn text(bytes: &[u8]) -> Option<String> {
@@ -155,13 +169,10 @@ impl Field {
         parse_duration(&text).filter(|duration| range.contains(duration)).ok_or(error)
     }
 
-    /// A duration of whole seconds.
+    /// A duration that is used in whole seconds; a fraction is cut off.
     pub(super) fn seconds(self, range: RangeInclusive<u64>) -> Result<u64, ConfigError> {
-        let allowed =
-            format!("a duration of whole seconds such as \"300s\", from {}s to {}s", range.start(), range.end());
-        let (error, text) = self.text_or(&allowed)?;
-        let duration = parse_duration(&text).filter(|duration| duration.subsec_nanos() == 0);
-        duration.map(|duration| duration.as_secs()).filter(|seconds| range.contains(seconds)).ok_or(error)
+        let [min, max] = [*range.start(), *range.end()].map(Duration::from_secs);
+        self.duration(min..=max).map(|duration| duration.as_secs())
     }
 
     /// An absolute path without query, as it stands in a request.
@@ -201,6 +212,9 @@ impl Field {
     pub(super) fn comma_separated(self, allowed: &str) -> Result<Vec<Self>, ConfigError> {
         let path = self.path.clone();
         let (error, text) = self.text_or(allowed)?;
+        if text.trim().is_empty() {
+            return Ok(Vec::new());
+        }
         let parts: Vec<&str> = text.split(',').map(str::trim).collect();
         if parts.contains(&"") {
             return Err(error);

@@ -83,7 +83,7 @@ impl Settings {
     /// # Errors
     /// A [`ConfigError`] that names the member; then none of it must be used.
     pub fn for_route(&self, metadata: Struct<'_>) -> Result<Self, ConfigError> {
-        const PLACE: &str = "route metadata attestation";
+        const PLACE: &str = "metadata attestation";
         let object = super::field::to_json(metadata).filter(|_| metadata.is_well_formed());
         let object = object.ok_or_else(|| ConfigError::invalid(PLACE, "something else", "an object"))?;
         let mut members = Members::new(PLACE.into(), object);
@@ -173,7 +173,8 @@ fn claim(name: &str, field: Field) -> Result<ClaimRule, ConfigError> {
 fn constant(name: &str, field: Field) -> Result<Json, ConfigError> {
     match name {
         "sub" | "user" | "email" | "name" | "sid" => field.text_or("a string").map(|(_, text)| text.into()),
-        "groups" => field.texts().map(Json::from),
+        "groups" if field.kind() == Kind::List => field.texts().map(Json::from),
+        "groups" => field.non_empty_text().map(|group| vec![group].into()),
         _ if field.is_null() => Err(field.error("any value but null")),
         _ => Ok(field.into_json()),
     }

@@ -69,8 +69,8 @@ fn a_struct_that_begins_like_json_is_still_one() {
 #[test]
 fn claim_headers_have_three_forms() {
     let pairs = |config: Json| -> Vec<(String, String)> {
-        let headers = read(&json!({"jwt_claims_headers": config})).ok().unwrap().claim_headers;
-        headers.into_iter().map(|header| (header.header.as_str().to_owned(), header.claim)).collect()
+        let config = read(&json!({"jwt_claims_headers": config})).ok().unwrap();
+        config.claims.headers.iter().map(|header| (header.header.as_str().to_owned(), header.claim.clone())).collect()
     };
     let expected = [("x-pomerium-claim-email", "email"), ("x-pomerium-claim-family-name", "family_name")];
     let expected = expected.map(|(header, claim)| (header.to_owned(), claim.to_owned()));
@@ -108,7 +108,7 @@ fn what_is_wrong_is_named_with_what_is_allowed() {
         (json!({"audience": ["a", ""]}), "audience[1]: got \"\"; allowed is"),
         (
             json!({"token_lifetime": "0s"}),
-            "token_lifetime: got \"0s\"; allowed is a duration of whole seconds such as \"300s\", from 1s to 86400s",
+            "token_lifetime: got \"0s\"; allowed is a duration such as \"5s\" or \"0.5s\", from 1s to 86400s",
         ),
         (json!({"token_lifetime": "86401s"}), "token_lifetime: got \"86401s\""),
         (json!({"token_lifetime": 300}), "token_lifetime: got 300; allowed is a duration"),

@@ -115,6 +115,10 @@ impl Host for FakeHost {
         self.route_metadata.clone()
     }
 
+    fn route_name(&self) -> String {
+        "the-route".into()
+    }
+
     fn is_mtls(&self) -> bool {
         self.certificate.is_some()
     }

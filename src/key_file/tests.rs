@@ -71,7 +71,7 @@ fn failures_keep_the_keys_and_are_told_once() {
     fetch(&mut first, &host, Some(404), b"");
     assert_eq!(errors(&host), 2);
     assert_eq!(fetch(&mut first, &host, Some(200), KEY_A), None);
-    assert!(host.log.borrow().last().unwrap().starts_with("Info: key file /k: 1 published"));
+    assert!(host.log.borrow().last().unwrap().starts_with("Info: key file /k: 1 keys published"));
     fetch(&mut second, &host, Some(200), b"junk");
     assert_eq!(errors(&host), 3);
 }
@@ -87,6 +87,18 @@ fn a_vm_that_cannot_reach_the_file_keeps_quiet_while_others_can() {
     host.reachable.set(false);
     fetch(&mut main_thread, &host, None, b"");
     assert_eq!((failures(&host), errors(&host)), (0, 0));
+}
+
+#[test]
+fn a_file_that_is_unusable_from_the_start_is_told_of_once() {
+    let host = FakeHost::default();
+    let (mut worker, mut main_thread) = (watch(&host), watch(&host));
+    for _ in 0..20 {
+        host.now.set(host.now() + Duration::from_secs(1));
+        fetch(&mut main_thread, &host, Some(503), b"");
+        fetch(&mut worker, &host, Some(200), b"");
+    }
+    assert_eq!((failures(&host), errors(&host)), (20, 1));
 }
 
 #[test]

@@ -9,6 +9,8 @@ use zeroize::Zeroizing;
 
 use super::{BlockError, KeyError, MAX_BLOCKS};
 
+/// Some editors put it first.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 const BEGIN: &str = "-----BEGIN ";
 
 /// Standard alphabet, padding or none: `base64`, `openssl base64` and secrets managers differ.
@@ -74,19 +76,26 @@ fn pem_text(text: &[u8]) -> Result<Zeroizing<String>, KeyError> {
     if text.contains(BEGIN) {
         return Ok(Zeroizing::new(text.into_owned()));
     }
-    let packed: Zeroizing<Vec<u8>> = Zeroizing::new(text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect());
+    let packed: Zeroizing<Vec<u8>> = Zeroizing::new(text.bytes().filter(|byte| !is_white_space(*byte)).collect());
     let decoded = Zeroizing::new(BASE64.decode(&*packed).map_err(|_| KeyError::NotBase64)?);
     Ok(Zeroizing::new(String::from_utf8_lossy(&decoded).into_owned()))
 }
 
-/// Where blocks begin: at the start of a line only, as text around them may say anything.
-fn block_starts(pem: &str) -> Vec<usize> {
-    pem.match_indices(BEGIN).map(|(start, _)| start).filter(|start| line_start(pem, *start)).collect()
+/// ASCII's white space, with the vertical tab that Rust's definition leaves out.
+fn is_white_space(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == 0x0b
 }
 
-fn line_start(pem: &str, index: usize) -> bool {
+/// Where blocks begin: at the start of a line, as text around them may say anything, or right after another block, as
+/// files are joined whose last line has no end.
+fn block_starts(pem: &str) -> Vec<usize> {
+    pem.match_indices(BEGIN).map(|(start, _)| start).filter(|start| may_begin(pem, *start)).collect()
+}
+
+fn may_begin(pem: &str, index: usize) -> bool {
     let before = pem.get(..index).unwrap_or_default();
-    before.trim_end_matches([' ', '\t']).chars().next_back().is_none_or(|last| matches!(last, '\n' | '\r'))
+    let before = before.trim_end_matches([' ', '\t']);
+    before.is_empty() || before.ends_with(['\n', '\r', BYTE_ORDER_MARK]) || before.ends_with("-----")
 }
 
 fn read_block(number: usize, text: &str) -> Result<Block, KeyError> {

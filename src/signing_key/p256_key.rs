@@ -38,7 +38,14 @@ impl P256Key {
     pub(super) fn from_pkcs8(info: &PrivateKeyInfoRef<'_>) -> Result<Self, BlockError> {
         let key = EcPrivateKey::from_der(info.private_key.as_bytes())
             .map_err(|_| BlockError::Malformed("PKCS#8 EC private key"))?;
-        Self::on_curve(named_curve(&info.algorithm)?, &key)
+        let key = Self::on_curve(named_curve(&info.algorithm)?, &key)?;
+        // Version 2 of the structure (RFC 5958) may have the public key a second time.
+        match info.public_key {
+            Some(outer) if PublicKey::from_sec1_bytes(outer.raw_bytes()).ok() != Some(key.public) => {
+                Err(BlockError::Mismatch)
+            }
+            _ => Ok(key),
+        }
     }
 
     fn on_curve(curve: ObjectIdentifier, key: &EcPrivateKey<'_>) -> Result<Self, BlockError> {

@@ -51,6 +51,7 @@ impl RsaKey {
 }
 
 /// An RSA public key of 2048 to 4096 bits.
+#[derive(Debug)]
 pub struct RsaPublicKey {
     modulus: Vec<u8>,
     exponent: Vec<u8>,

@@ -130,6 +130,14 @@ fn a_broken_block_is_named_and_never_quoted() {
     }
 }
 
+#[test]
+fn files_that_are_joined_without_a_line_end_keep_all_their_keys() {
+    let joined = format!("\u{feff}{}{}", pem(KEY_A).trim(), pem(KEY_B));
+    assert_eq!(kids(&joined), [KID_A, KID_B]);
+    assert_eq!(kids(&joined.replace("-----\n-----", "----- -----")), [KID_A, KID_B]);
+    assert_eq!(kids(&format!("\x0b{}", KEY_A)), [KID_A]);
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {

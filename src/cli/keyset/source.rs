@@ -214,10 +214,15 @@ fn unreachable_url(url: &str, error: &ureq::Error) -> SourceError {
         ureq::Error::Io(io) if io.to_string().contains("certificate") => {
             "its certificate is not trusted; name your own authority with --cacert FILE"
         }
+        ureq::Error::Io(io) if io.to_string().contains("lookup") => "check the name of the host",
         ureq::Error::Protocol(_) => "that is no HTTP server; http:// and https:// mixed up, perhaps?",
         _ => "is that the right URL, and is the proxy up?",
     };
-    SourceError::new(format!("cannot fetch {url}: {error}"), advice)
+    let reason = match error {
+        ureq::Error::Io(io) => io.to_string(),
+        other => other.to_string(),
+    };
+    SourceError::new(format!("cannot fetch {url}: {reason}"), advice)
 }
 
 /// The longest that any cache may keep the answer.

@@ -111,7 +111,7 @@ impl FleetArgs {
                 let timed_out = (self.wait && over).then_some(self.timeout);
                 return Err(Hold { step: requirement.step, because: requirement.because, rows, timed_out }.into());
             }
-            display.show(&rows);
+            display.show(requirement.because, &rows);
             thread::sleep(PAUSE.min(self.timeout.saturating_sub(started.elapsed())));
         }
     }
@@ -214,10 +214,15 @@ impl Hold {
             .try_fold(0.0, |most, left| Some(f64::max(most, left?)))
     }
 
+    fn has_unreachable(&self) -> bool {
+        self.rows.iter().any(|(_, standing)| matches!(standing, Standing::Unreachable { .. }))
+    }
+
     fn next(&self) -> String {
         let given_up = self.timed_out.map(|timeout| format!("gave up after {}; ", span(timeout.as_secs_f64())));
         let next = match self.seconds_left() {
             Some(seconds) => format!("nothing was changed; run it again in {}, or with --wait", span(seconds)),
+            None if self.has_unreachable() => "nothing was changed; run it again when every proxy answers".to_owned(),
             None => "nothing was changed; give every proxy the key file as it is now, then run it again".to_owned(),
         };
         format!("{}{next}", given_up.unwrap_or_default())
@@ -245,8 +250,11 @@ impl Display {
         Self { bars: Vec::new(), all: MultiProgress::new(), last: Vec::new() }
     }
 
-    fn show(&mut self, rows: &[(String, Standing)]) {
+    fn show(&mut self, because: &str, rows: &[(String, Standing)]) {
         use std::io::IsTerminal as _;
+        if self.last.is_empty() && self.bars.is_empty() {
+            terminal::remark(&format!("{} {because}", Stream::Stderr.strong("waiting:")));
+        }
         if std::io::stderr().is_terminal() {
             self.show_bars(rows);
         } else {

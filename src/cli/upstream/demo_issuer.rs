@@ -2,19 +2,20 @@
 //! like those of any other issuer.
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use attestation_filter::signing_key::SigningKey;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use crate::{clock, key_file};
+use crate::key_file;
 
 /// The issuer that its tokens name.
 const ISSUER: &str = "https://idp.demo.example";
-const LIFETIME_SECONDS: u32 = 3600;
+const LIFETIME_SECONDS: u64 = 3600;
 /// Cookies go a little before their tokens do, so that a browser never sends an expired one.
-const COOKIE_SECONDS: u32 = LIFETIME_SECONDS - 60;
+const COOKIE_SECONDS: u64 = LIFETIME_SECONDS - 60;
 
 /// An invented user.
 pub(super) struct DemoUser {
@@ -71,13 +72,13 @@ impl DemoIssuer {
         self.set_cookie("", 0)
     }
 
-    fn set_cookie(&self, value: &str, seconds: u32) -> String {
+    fn set_cookie(&self, value: &str, seconds: u64) -> String {
         format!("{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax", self.cookie)
     }
 }
 
 fn claims(user: &DemoUser) -> Value {
-    let now = clock::now().floor();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     json!({
         "iss": ISSUER,
         "sub": user.login,
@@ -85,7 +86,7 @@ fn claims(user: &DemoUser) -> Value {
         "name": user.name,
         "groups": user.groups,
         "iat": now,
-        "exp": now + f64::from(LIFETIME_SECONDS),
+        "exp": now + LIFETIME_SECONDS,
     })
 }
 
@@ -93,6 +94,7 @@ fn claims(user: &DemoUser) -> Value {
 mod tests {
     use super::*;
     use crate::assertion::{Expected, check};
+    use crate::clock;
     use crate::keyset::Keyset;
     use crate::new_key::KeyType;
 

@@ -127,7 +127,7 @@ fn refused_hero(received: &Received) -> Html {
 
 fn details(received: &Received, token: &Token) -> Html {
     Html::template(
-        r#"<div class="columns"><section class="card claims"><h2>Claims</h2><dl>{{claims}}</dl></section>
+        r#"<div class="columns"><section class="card stacks"><h2>Claims</h2><dl>{{claims}}</dl></section>
 <div><section class="card"><h2>Checks</h2><ul class="checks">{{checks}}</ul>{{life}}</section>
 <section class="card"><h2>Header</h2><dl>{{header}}</dl></section></div></div>
 <section class="card"><h2>Token</h2><div class="legend"><span class="h"><i></i>header</span><span class="p"><i></i>claims</span><span class="s"><i></i>signature</span></div>
@@ -266,10 +266,10 @@ fn keyset(received: &Received) -> Html {
         true => Html::markup(r#"<li class="soft">No key is published.</li>"#),
         false => Html::join(keys),
     };
-    let age = received.keyset_age().map(|age| clock::span(age.as_secs_f64().floor())).unwrap_or_default();
+    let age = received.keyset_age().map(|age| clock::relative(0.0, age.as_secs_f64())).unwrap_or_default();
     Html::template(
         r#"<section class="card"><h2>Keyset</h2><ul class="keys">{{keys}}</ul>
-<p class="soft small foot">from <code>{{source}}</code>, fetched {{age}} ago</p></section>"#,
+<p class="soft small foot">from <code>{{source}}</code>, fetched {{age}}</p></section>"#,
         &[("keys", keys), ("source", Html::text(&received.keyset_source)), ("age", Html::text(&age))],
     )
 }

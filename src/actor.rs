@@ -1,0 +1,248 @@
+//! Who acts on behalf of the user: a trusted peer's incoming assertion, verified, as the `act` claim (RFC 8693,
+//! section 4.1). Nothing of it is copied unverified.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use p256::ecdsa::signature::Verifier as _;
+use p256::ecdsa::{Signature, VerifyingKey};
+use serde_json::{Map, Value as Json};
+use thiserror::Error;
+
+use crate::signing_key::RsaPublicKey;
+
+/// Longer than any assertion that fits a request.
+const MAX_TOKEN_BYTES: usize = 64 * 1024;
+
+/// Peers whose assertions are believed.
+#[derive(Debug)]
+pub struct Actors {
+    /// The peers.
+    pub peers: Vec<Peer>,
+    /// What happens to a request with an assertion that cannot be verified.
+    pub on_unverifiable: OnUnverifiable,
+    /// How many actors there may be in a chain, the peer included.
+    pub max_depth: usize,
+}
+
+/// What happens to a request with an assertion that cannot be verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnUnverifiable {
+    /// It goes on as if there were none.
+    #[default]
+    Drop,
+    /// It is answered 401.
+    Deny,
+}
+
+/// A peer: the issuer of assertions, and its keys.
+#[derive(Debug)]
+pub struct Peer {
+    /// The `iss` of its assertions.
+    pub issuer: String,
+    /// Its keys, by `kid`.
+    pub keys: Vec<(String, PeerKey)>,
+}
+
+/// A public key of a peer.
+#[derive(Debug)]
+pub enum PeerKey {
+    /// For ES256.
+    P256(VerifyingKey),
+    /// For RS256.
+    Rsa(RsaPublicKey),
+}
+
+impl PeerKey {
+    /// Reads the `kid` and the key of a JWK (RFC 7517); none if it is not P-256 or RSA of 2048 to 4096 bits.
+    #[must_use]
+    pub fn from_jwk(jwk: &Json) -> Option<(String, Self)> {
+        let text = |name: &str| jwk.get(name).and_then(Json::as_str);
+        let number = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?).ok();
+        let key = match (text("kty")?, text("crv")) {
+            ("EC", Some("P-256")) => {
+                let point = [vec![4], number("x")?, number("y")?].concat();
+                Self::P256(VerifyingKey::from_sec1_bytes(&point).ok()?)
+            }
+            ("RSA", _) => Self::Rsa(RsaPublicKey::new(&number("n")?, &number("e")?).ok()?),
+            _ => return None,
+        };
+        Some((text("kid")?.to_owned(), key))
+    }
+
+    fn verifies(&self, alg: &str, message: &[u8], signature: &[u8]) -> bool {
+        match (self, alg) {
+            (Self::P256(key), "ES256") => {
+                Signature::from_slice(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
+            }
+            (Self::Rsa(key), "RS256") => key.verifies(message, signature),
+            _ => false,
+        }
+    }
+}
+
+/// Why an incoming assertion is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Unverifiable {
+    /// No compact JWS with JSON in it.
+    #[error("it is not a signed token")]
+    Malformed,
+    /// From somebody else, or signed with a key that is not theirs.
+    #[error("its issuer and key are none of the trusted ones")]
+    UnknownPeer,
+    /// Forged or damaged.
+    #[error("its signature is wrong")]
+    BadSignature,
+    /// Over, or not yet begun, or without an end.
+    #[error("it is not valid at this time")]
+    WrongTime,
+    /// Meant for another service.
+    #[error("it is for another audience")]
+    WrongAudience,
+    /// More actors than are allowed, or none that has a name.
+    #[error("its chain of actors is too long or broken")]
+    BadChain,
+}
+
+impl Actors {
+    /// The `act` claim that a token makes, as JSON. The token must be for this audience, at this time.
+    ///
+    /// # Errors
+    /// [`Unverifiable`]; then nothing of the token may be used.
+    pub fn act(&self, token: &[u8], audience: &str, now: u64) -> Result<String, Unverifiable> {
+        let claims = self.verified_claims(token)?;
+        let seconds = |name: &str| claims.get(name).and_then(Json::as_f64);
+        #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch are far below 2^53")]
+        let now = now as f64;
+        if !seconds("exp").is_some_and(|end| now < end) || seconds("nbf").is_some_and(|begin| now < begin) {
+            return Err(Unverifiable::WrongTime);
+        }
+        if !names(claims.get("aud"), audience) {
+            return Err(Unverifiable::WrongAudience);
+        }
+        actor(&claims, self.max_depth).map(|act| act.to_string()).ok_or(Unverifiable::BadChain)
+    }
+
+    fn verified_claims(&self, token: &[u8]) -> Result<Json, Unverifiable> {
+        let token = str::from_utf8(token).ok().filter(|token| token.len() <= MAX_TOKEN_BYTES);
+        let (signed, signature) = token.and_then(|token| token.rsplit_once('.')).ok_or(Unverifiable::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(Unverifiable::Malformed)?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Unverifiable::Malformed)?;
+        let (header, claims) = (json_part(header)?, json_part(payload)?);
+        let text = |part: &Json, name: &str| part.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+        if header.get("crit").is_some() {
+            return Err(Unverifiable::Malformed);
+        }
+        let (issuer, kid) = (text(&claims, "iss"), text(&header, "kid"));
+        let keys = self.peers.iter().filter(|peer| peer.issuer == issuer).flat_map(|peer| &peer.keys);
+        let (_, key) = keys.into_iter().find(|(name, _)| *name == kid).ok_or(Unverifiable::UnknownPeer)?;
+        if key.verifies(&text(&header, "alg"), signed.as_bytes(), &signature) {
+            Ok(claims)
+        } else {
+            Err(Unverifiable::BadSignature)
+        }
+    }
+}
+
+fn json_part(part: &str) -> Result<Json, Unverifiable> {
+    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Unverifiable::Malformed)?;
+    serde_json::from_slice(&bytes).ok().filter(Json::is_object).ok_or(Unverifiable::Malformed)
+}
+
+/// Whether an `aud`, a string or a list of them (RFC 7519, section 4.1.3), names this audience.
+fn names(aud: Option<&Json>, audience: &str) -> bool {
+    match aud {
+        Some(Json::String(name)) => name == audience,
+        Some(Json::Array(all)) => all.iter().any(|name| name == audience),
+        _ => false,
+    }
+}
+
+/// Issuer and subject of these claims, with the actors before them. Nothing else is taken over.
+fn actor(claims: &Json, depth: usize) -> Option<Json> {
+    let depth = depth.checked_sub(1)?;
+    let subject = claims.get("sub")?.as_str().filter(|subject| !subject.is_empty())?;
+    let mut act = Map::new();
+    if let Some(before) = claims.get("act") {
+        act.insert("act".into(), actor(before, depth)?);
+    }
+    if let Some(issuer) = claims.get("iss").and_then(Json::as_str) {
+        act.insert("iss".into(), issuer.into());
+    }
+    act.insert("sub".into(), subject.into());
+    Some(act.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::jws::{ProtectedHeader, compact};
+    use crate::signing_key::{SigningKey, SigningKeys};
+
+    const KEY_A: &[u8] = include_bytes!("../tests/vectors/signing-key-a.b64");
+    const KEY_B: &[u8] = include_bytes!("../tests/vectors/signing-key-b.b64");
+    const NOW: u64 = 1_686_870_680;
+
+    fn actors() -> Actors {
+        let keys = SigningKeys::parse(KEY_A).ok().unwrap();
+        let jwk: Json = serde_json::from_str(keys.signing_key().jwk().json()).unwrap();
+        let peer = Peer { issuer: "front".into(), keys: vec![PeerKey::from_jwk(&jwk).unwrap()] };
+        Actors { peers: vec![peer], on_unverifiable: OnUnverifiable::Drop, max_depth: 3 }
+    }
+
+    fn token(key: &[u8], alg: &str, claims: &Json) -> String {
+        let keys = SigningKeys::parse(key).ok().unwrap();
+        let SigningKey::P256(key) = keys.signing_key() else { panic!("not P-256") };
+        let kid = SigningKeys::parse(KEY_A).ok().unwrap().signing_key().jwk().kid().to_owned();
+        let input = ProtectedHeader::new(alg, &kid).signing_input(claims.to_string().as_bytes());
+        let signature: Signature = p256::ecdsa::signature::Signer::sign(&key.signing_key(), input.as_bytes());
+        compact(input, &signature.to_bytes())
+    }
+
+    fn claims() -> Json {
+        json!({"iss": "front", "aud": ["back"], "sub": "ann", "exp": NOW + 10, "email": "not taken over"})
+    }
+
+    fn act(claims: &Json) -> Result<String, Unverifiable> {
+        actors().act(token(KEY_A, "ES256", claims).as_bytes(), "back", NOW)
+    }
+
+    #[test]
+    fn a_verified_assertion_becomes_its_issuer_and_subject() {
+        assert_eq!(act(&claims()), Ok(r#"{"iss":"front","sub":"ann"}"#.into()));
+    }
+
+    #[test]
+    fn earlier_actors_are_kept_up_to_the_depth() {
+        let mut chain = claims();
+        chain["act"] = json!({"sub": "two", "act": {"sub": "three", "extra": 1}});
+        assert_eq!(act(&chain), Ok(r#"{"act":{"act":{"sub":"three"},"sub":"two"},"iss":"front","sub":"ann"}"#.into()));
+        chain["act"]["act"]["act"] = json!({"sub": "four"});
+        assert_eq!(act(&chain), Err(Unverifiable::BadChain));
+        chain["act"] = json!("two");
+        assert_eq!(act(&chain), Err(Unverifiable::BadChain));
+    }
+
+    #[test]
+    fn what_cannot_be_verified_is_not_believed() {
+        let with = |name: &str, value: Json| {
+            let mut claims = claims();
+            claims[name] = value;
+            claims
+        };
+        assert_eq!(act(&with("exp", json!(NOW))), Err(Unverifiable::WrongTime));
+        assert_eq!(act(&with("exp", Json::Null)), Err(Unverifiable::WrongTime));
+        assert_eq!(act(&with("nbf", json!(NOW + 1))), Err(Unverifiable::WrongTime));
+        assert_eq!(act(&with("aud", json!("other"))), Err(Unverifiable::WrongAudience));
+        assert_eq!(act(&with("iss", json!("other"))), Err(Unverifiable::UnknownPeer));
+        assert_eq!(act(&with("sub", json!(""))), Err(Unverifiable::BadChain));
+        let of = |token: &str| actors().act(token.as_bytes(), "back", NOW);
+        assert_eq!(of(&token(KEY_B, "ES256", &claims())), Err(Unverifiable::BadSignature));
+        assert_eq!(of(&token(KEY_A, "none", &claims())), Err(Unverifiable::BadSignature));
+        assert_eq!(of(&token(KEY_A, "RS256", &claims())), Err(Unverifiable::BadSignature));
+        for malformed in ["", ".", "..", "a.b.c", "e30.e30.", "....", "e30.W10.e30"] {
+            assert!(of(malformed).is_err(), "{malformed}");
+        }
+    }
+}

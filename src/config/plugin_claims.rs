@@ -1,0 +1,103 @@
+use serde_json::Value as Json;
+
+use super::field::{Field, Kind, Members};
+use super::{ClaimHeader, ConfigError, OWN_CLAIMS, claim_headers};
+use crate::actor::{Actors, OnUnverifiable, Peer, PeerKey};
+
+/// Claims that every assertion has, so that none of them can be shed but the groups.
+const NEVER_SHED: [&str; 5] = ["sub", "user", "email", "name", "sid"];
+
+/// What of a request an assertion is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// `htm`: the method (RFC 9449, section 4.2).
+    Method,
+    /// `htu`: scheme and authority of the URI.
+    Authority,
+    /// `htu`: the path of the URI, without query.
+    Path,
+    /// `request_id`: the value of `x-request-id`.
+    RequestId,
+}
+
+/// What the plugin, and no route, decides about claims.
+#[derive(Debug, Default)]
+pub struct PluginClaims {
+    /// Unsigned claim headers.
+    pub headers: Vec<ClaimHeader>,
+    /// What of the request is in the assertion.
+    pub bind: Vec<Binding>,
+    /// Whether `idsrc` names the source of the identity.
+    pub provenance: bool,
+    /// Claims to do without, in this order, where the assertion would be too long.
+    pub shed: Vec<String>,
+    /// Whose incoming assertions become `act`.
+    pub actors: Option<Actors>,
+}
+
+impl PluginClaims {
+    pub(super) fn read(members: &mut Members) -> Result<Self, ConfigError> {
+        Ok(Self {
+            headers: members.take("jwt_claims_headers").map(claim_headers).transpose()?.unwrap_or_default(),
+            bind: members.take("bind").map(bindings).transpose()?.unwrap_or_default(),
+            provenance: members.take("provenance").map(|field| field.bool()).transpose()?.unwrap_or(false),
+            shed: members.take("shed").map(shed).transpose()?.unwrap_or_default(),
+            actors: members.take("actor").map(actors).transpose()?,
+        })
+    }
+}
+
+fn bindings(field: Field) -> Result<Vec<Binding>, ConfigError> {
+    let binding = |field: Field| {
+        field.one_of(&[
+            ("method", Binding::Method),
+            ("authority", Binding::Authority),
+            ("path", Binding::Path),
+            ("request_id", Binding::RequestId),
+        ])
+    };
+    field.items()?.into_iter().map(binding).collect()
+}
+
+fn shed(field: Field) -> Result<Vec<String>, ConfigError> {
+    let name = |field: Field| {
+        let (error, name) = field.text_or("groups, or an extra claim")?;
+        let fixed = name.is_empty() || NEVER_SHED.contains(&name.as_str()) || OWN_CLAIMS.contains(&name.as_str());
+        if fixed { Err(error) } else { Ok(name) }
+    };
+    field.items()?.into_iter().map(name).collect()
+}
+
+fn actors(field: Field) -> Result<Actors, ConfigError> {
+    let mut members = field.members()?;
+    let trusted = members.required("trusted", "a list of peers")?.items()?;
+    let on_unverifiable = members.take("on_unverifiable").map(on_unverifiable).transpose()?.unwrap_or_default();
+    let max_depth = members.take("max_depth").map(Field::size).transpose()?.unwrap_or(4);
+    members.finish()?;
+    let peers = trusted.into_iter().map(peer).collect::<Result<_, _>>()?;
+    Ok(Actors { peers, on_unverifiable, max_depth })
+}
+
+fn on_unverifiable(field: Field) -> Result<OnUnverifiable, ConfigError> {
+    field.one_of(&[("drop", OnUnverifiable::Drop), ("deny", OnUnverifiable::Deny)])
+}
+
+fn peer(field: Field) -> Result<Peer, ConfigError> {
+    let mut members = field.members()?;
+    let issuer = members.required("issuer", "the iss of the peer's assertions")?.non_empty_text()?;
+    let mut jwks = members.required("jwks", "the peer's keyset, {keys: […]}")?.members()?;
+    members.finish()?;
+    let keys = jwks.required("keys", "a list of JWKs")?;
+    jwks.finish()?;
+    let keys = match keys.kind() {
+        Kind::List => keys.items()?.into_iter().map(peer_key).collect::<Result<_, _>>()?,
+        _ => return Err(keys.error("a list of JWKs")),
+    };
+    Ok(Peer { issuer, keys })
+}
+
+fn peer_key(field: Field) -> Result<(String, PeerKey), ConfigError> {
+    let error = field.error("a public JWK with kid, P-256 or RSA of 2048 to 4096 bits");
+    let jwk: Json = field.into_json();
+    PeerKey::from_jwk(&jwk).filter(|_| jwk.get("d").is_none()).ok_or(error)
+}
