@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::filters::{jwt_authn, metadata};
 use crate::support::idp::IdentityProvider;
-use crate::support::keys::{A, B, KID_A, KID_B, RSA, pem};
+use crate::support::keys::{A, B, KID_A, KID_B, RSA, X_A, Y_A, pem};
 use crate::support::log::ours;
 use crate::support::tls::Authority;
 use crate::support::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, JWKS_PATH, Request, eventually};
@@ -161,6 +161,8 @@ fn every_documented_statistic_moves_when_its_event_happens() {
     let envoy = Bootstrap::new(configuration)
         .key_file("")
         .dynamic()
+        // A request without a request ID cannot be bound to it; Envoy would give it one.
+        .http(json!({"generate_request_id": false}))
         .route(route("/skip", &json!({"on_missing_identity": "skip"})))
         .route(route("/deny", &json!({"on_missing_identity": "deny"})))
         .route(route("/groups", &json!({"jwt_groups_filter": ["a"]})))
@@ -203,7 +205,7 @@ fn check_key_file_statistics(envoy: &Envoy) -> [&'static str; 5] {
     ["key_load_failures", "refused.no_key", "key_loads", "keys_published", "last_key_load_seconds"]
 }
 
-fn check_statistics_of_other_configurations(envoy: &Envoy) -> [&'static str; 2] {
+fn check_statistics_of_other_configurations(envoy: &Envoy) -> [&'static str; 4] {
     envoy.reconfigure("in Wasm", json!({"signing_key": A, "signer": "wasm"}));
     let before = envoy.stat("signed.wasm");
     envoy.get("/").token();
@@ -215,7 +217,24 @@ fn check_statistics_of_other_configurations(envoy: &Envoy) -> [&'static str; 2] 
     envoy.get("/").token();
     assert_eq!(envoy.stat("reused"), before + 1);
     assert_eq!(envoy.stat("signed.host"), signed, "what is used again is not signed");
-    ["signed.wasm", "reused"]
+
+    check_refusal(envoy, "refused.unbound", 400, &Request::get("/"), json!({"bind": ["request_id"]}));
+    let key = json!({"kty": "EC", "crv": "P-256", "kid": KID_A, "x": X_A, "y": Y_A});
+    let trusted = json!([{"issuer": "frontend.example.com", "jwks": {"keys": [key]}}]);
+    let forged = Request::get("/").header(ASSERTION_HEADER, "forged");
+    let actor = json!({"actor": {"trusted": trusted, "on_unverifiable": "deny"}});
+    check_refusal(envoy, "refused.bad_actor", 401, &forged, actor);
+    ["signed.wasm", "reused", "refused.unbound", "refused.bad_actor"]
+}
+
+/// A request that is refused once this configuration is in force, and counted from then on.
+fn check_refusal(envoy: &Envoy, stat: &str, status: u16, request: &Request, mut configuration: Value) {
+    configuration["signing_key"] = A.into();
+    envoy.push_accepted(configuration);
+    eventually(stat, || (envoy.send(request).status == status).then_some(()));
+    let before = envoy.stat(stat);
+    assert_eq!(envoy.send(request).status, status, "{stat}");
+    assert_eq!(envoy.stat(stat), before + 1, "{stat}");
 }
 
 /// The filter's statistics as Envoy shows them, histograms too.
