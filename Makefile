@@ -28,12 +28,12 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: prerequisites wasm cli envoy ## Show the filter at work on a real Envoy, in one go
-	@$(say) "demo: building it (a minute or two the first time), then running it"
-	@$(found) $(native) cargo run --release --example demo
+	@$(say) "demo: running it"
+	@$(found) $(native) cargo run --release --bin demo
 
 run: prerequisites wasm cli envoy ## The same, and leave it running to try things out
-	@$(say) "run: building it (a minute or two the first time), then running it until Ctrl-C"
-	@$(found) $(native) cargo run --release --example demo -- --stay
+	@$(say) "run: running the demo until Ctrl-C"
+	@$(found) $(native) cargo run --release --bin demo -- --stay
 
 wasm: prerequisites ## Build the module: target/wasm32-wasip1/release/attestation_filter.wasm
 ifndef ATTESTATION_FILTER_WASM
@@ -41,9 +41,9 @@ ifndef ATTESTATION_FILTER_WASM
 	@scripts/wasm-cargo build --lib --release
 endif
 
-cli: prerequisites ## Build the command line tool: target/release/attest
+cli: prerequisites ## Build the command line tool: target/release/attest (and the demo)
 	@$(say) "cli: building attest (a minute or two the first time)"
-	@$(native) cargo build --release --bin attest
+	@$(native) cargo build --release --bins
 
 envoy: prerequisites ## Fetch Envoy into .envoy/ (another: ENVOY_VERSION=1.37.0; your own: ENVOY=/path)
 ifndef ENVOY
@@ -65,7 +65,7 @@ fmt-check: prerequisites
 	@cargo fmt --check
 
 lint: prerequisites ## Run clippy on everything, warnings are errors
-	@$(say) "lint: clippy on library, tool, tests, examples (a minute the first time)"
+	@$(say) "lint: clippy on library, tool, demo, tests (a minute the first time)"
 	@cargo clippy --all-targets -- -D warnings
 	@$(say) "lint: clippy on the module as Wasm (half a minute the first time)"
 	@scripts/wasm-cargo clippy --lib -- -D warnings
