@@ -189,7 +189,7 @@ fn an_assertion_is_used_again_only_where_every_claim_would_be_the_same() {
         .route(route("/audience", json!({"audience": "other"})))
         .route(route("/issuer", json!({"issuer": "other"})))
         .route(route("/format", json!({"jwt_issuer_format": "uri"})))
-        .route(route("/filter", json!({"jwt_groups_filter": ["a"]})))
+        .route(route("/filter", json!({"jwt_groups_filter": ["b"]})))
         .route(route("/claims", json!({"claims": {"env": {"value": "prod"}}})))
         .start();
     let at = |path: &str| Request::get(path).header("x-auth-user", "u-1").header("x-auth-groups", "a,b");

@@ -118,20 +118,21 @@ async fn exchange(
     let has_more = request.body.is_some() || !request.trailers.is_empty() || is_tunnel;
     let (response, stream) = connection.send_request(head, !has_more)?;
     // Kept until the reply is read: a tunnel's client has not said its last word.
-    let _stream = if has_more && !is_tunnel { send_rest(stream, request)? } else { Some(stream) };
+    let _stream = if has_more && !is_tunnel { send_rest(stream, request) } else { Some(stream) };
     let (parts, body) = response.await?.into_parts();
     let mut headers = lines(&parts.headers);
     let body = if is_tunnel { read_description(body).await? } else { read_body(body, &mut headers).await? };
     Ok(Reply { status: parts.status.as_u16(), headers, body })
 }
 
-fn send_rest(mut stream: SendStream<Bytes>, request: &Request) -> Result<Option<SendStream<Bytes>>, h2::Error> {
+/// Sends body and trailers, unless the peer has answered already and wants no more.
+fn send_rest(mut stream: SendStream<Bytes>, request: &Request) -> Option<SendStream<Bytes>> {
     let body = Bytes::new(request.body.clone().unwrap_or_default());
-    stream.send_data(body, request.trailers.is_empty())?;
-    if !request.trailers.is_empty() {
-        stream.send_trailers(header_map(&request.trailers))?;
+    let is_open = stream.send_data(body, request.trailers.is_empty()).is_ok();
+    if is_open && !request.trailers.is_empty() {
+        let _ = stream.send_trailers(header_map(&request.trailers));
     }
-    Ok(None)
+    None
 }
 
 /// Reads what the upstream says first through a tunnel; the tunnel stays open. Nothing comes out of a refusal.
