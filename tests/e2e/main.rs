@@ -13,6 +13,12 @@ mod support;
 
 /// The token to the byte: header, members, times, issuer and audience for every shape of host.
 mod assertion;
+/// Each of Envoy's own ways to find out who is calling, in front of the filter.
+mod authorities;
+/// The assertion in place of the client's own `authorization`.
+mod authorization;
+/// What Pomerium does not do: bound assertions, actors, a size budget.
+mod beyond;
 /// Extra claims: fixed ones, and those taken from the identity with their JSON types.
 mod claims;
 /// Each field of the plugin configuration, and how a bad value is refused.
@@ -27,5 +33,7 @@ mod headers;
 mod identity;
 /// Which signing keys are accepted, which refused, and what is published.
 mod keys;
+/// What keeps an assertion small, and what is counted of it.
+mod limits;
 /// What a route's metadata changes, for that route alone.
 mod routes;

@@ -55,6 +55,8 @@ pub struct Bootstrap {
     pub(super) http: Value,
     pub(super) transport_socket: Option<Value>,
     key_file: Option<Vec<u8>>,
+    clusters: Vec<Value>,
+    next: Option<SocketAddr>,
     is_dynamic: bool,
     envoy: PathBuf,
     module: PathBuf,
@@ -74,6 +76,8 @@ impl Bootstrap {
             http: json!({}),
             transport_socket: None,
             key_file: None,
+            clusters: Vec::new(),
+            next: None,
             is_dynamic: false,
             envoy: paths::envoy(),
             module: paths::module(),
@@ -113,6 +117,18 @@ impl Bootstrap {
     /// Puts a route before the one that takes everything.
     pub fn route(mut self, route: Value) -> Self {
         self.routes.push(route);
+        self
+    }
+
+    /// Adds a cluster, for a filter that asks somebody.
+    pub fn cluster(mut self, cluster: Value) -> Self {
+        self.clusters.push(cluster);
+        self
+    }
+
+    /// Sends requests on to another Envoy instead of the upstream.
+    pub fn next(mut self, next: &Envoy) -> Self {
+        self.next = Some(next.address());
         self
     }
 
@@ -192,7 +208,8 @@ impl Bootstrap {
 
     fn to_json(&self, directory: &Path, upstream: SocketAddr) -> Value {
         let mut listeners = vec![listener::public(self, self.filter_config(directory))];
-        let mut clusters = vec![listener::upstream_cluster(upstream)];
+        let mut clusters = vec![listener::upstream_cluster(self.next.unwrap_or(upstream))];
+        clusters.extend(self.clusters.iter().cloned());
         if let Some(content) = &self.key_file {
             let path = paths::key_file(directory);
             fs::create_dir_all(path.parent().expect("a directory")).expect("make the key directory");

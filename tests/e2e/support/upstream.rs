@@ -49,6 +49,10 @@ impl Upstream {
 /// A request as the upstream received it.
 #[derive(Debug)]
 pub struct Seen {
+    /// The method.
+    pub method: String,
+    /// The path, and the query if there is one.
+    pub target: String,
     headers: Lines,
     trailers: Lines,
 }
@@ -57,7 +61,10 @@ impl Seen {
     /// Reads the upstream's answer.
     pub fn from_json(body: &Value) -> Option<Self> {
         let seen = body.get("seen")?;
+        let mut start_line = seen.get("start_line")?.as_str()?.split(' ').map(str::to_owned);
         Some(Self {
+            method: start_line.next()?,
+            target: start_line.next()?,
             headers: lines_from_json(seen.get("headers")?)?,
             trailers: lines_from_json(seen.get("trailers")?)?,
         })
@@ -124,6 +131,7 @@ fn serve_connection(stream: TcpStream, count: &AtomicUsize) -> io::Result<()> {
 
 fn answer(start_line: &[u8], headers: &Lines, trailers: &Lines) -> Vec<u8> {
     let body = json!({"seen": {
+        "start_line": latin1(start_line),
         "headers": lines_to_json(headers),
         "trailers": lines_to_json(trailers),
     }})
