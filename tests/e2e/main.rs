@@ -37,15 +37,12 @@ mod identity;
 mod key_file;
 /// Which signing keys are accepted, which refused, and what is published.
 mod keys;
-<<<<<<< HEAD
+/// What keeps an assertion small, and what is counted of it.
+mod limits;
 /// What an operator sees, and what nobody sees: access log, statistics, log lines.
 mod observability;
 /// Keys are changed under load, and nobody notices.
 mod rotation;
-=======
-/// What keeps an assertion small, and what is counted of it.
-mod limits;
->>>>>>> ident
 /// What a route's metadata changes, for that route alone.
 mod routes;
 /// Where signatures are made, with which algorithm, and how long an assertion is used again.

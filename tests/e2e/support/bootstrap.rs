@@ -69,16 +69,12 @@ pub struct Bootstrap {
     pub(super) routes: Vec<Value>,
     pub(super) http: Value,
     pub(super) transport_socket: Option<Value>,
-<<<<<<< HEAD
     key_file: Option<(Layout, Vec<u8>)>,
     key_route: Value,
     port: u16,
     pub(super) restart: Option<Restart>,
-=======
-    key_file: Option<Vec<u8>>,
     clusters: Vec<Value>,
     next: Option<SocketAddr>,
->>>>>>> ident
     is_dynamic: bool,
     envoy: PathBuf,
     module: PathBuf,
@@ -98,14 +94,11 @@ impl Bootstrap {
             http: json!({}),
             transport_socket: None,
             key_file: None,
-<<<<<<< HEAD
             key_route: json!({"prefix": "/"}),
             port: 0,
             restart: None,
-=======
             clusters: Vec::new(),
             next: None,
->>>>>>> ident
             is_dynamic: false,
             envoy: paths::envoy(),
             module: paths::module(),
@@ -265,23 +258,13 @@ impl Bootstrap {
     }
 
     fn to_json(&self, directory: &Path, upstream: SocketAddr) -> Value {
-<<<<<<< HEAD
         let mut listeners = vec![listener::public(self, self.filter_config(directory), self.port)];
-        let mut clusters = vec![listener::upstream_cluster(upstream)];
+        let mut clusters = vec![listener::upstream_cluster(self.next.unwrap_or(upstream))];
+        clusters.extend(self.clusters.iter().cloned());
         if let Some((layout, content)) = &self.key_file {
             let keys = KeyDirectory::create(*layout, &paths::keys(directory));
             keys.replace(content);
             listeners.push(listener::signing_key(&keys.file(), &self.key_route));
-=======
-        let mut listeners = vec![listener::public(self, self.filter_config(directory))];
-        let mut clusters = vec![listener::upstream_cluster(self.next.unwrap_or(upstream))];
-        clusters.extend(self.clusters.iter().cloned());
-        if let Some(content) = &self.key_file {
-            let path = paths::key_file(directory);
-            fs::create_dir_all(path.parent().expect("a directory")).expect("make the key directory");
-            replace_file(&path, content);
-            listeners.push(listener::signing_key(&path));
->>>>>>> ident
             clusters.push(listener::signing_key_cluster());
         }
         json!({

@@ -15,11 +15,8 @@ use super::bootstrap::{Bootstrap, Configuration, Restart};
 use super::eventually::eventually;
 use super::http::{Client, Reply, Request};
 use super::jose::{Assertion, KeySet};
-<<<<<<< HEAD
 use super::secrets::Secrets;
-=======
 use super::tls::Authority;
->>>>>>> ident
 use super::upstream::Upstream;
 use super::{JWKS_PATH, traps};
 
@@ -218,11 +215,6 @@ impl Envoy {
     /// Envoy's administration interface.
     pub fn admin(&self) -> &Admin {
         &self.admin
-    }
-
-    /// One of the filter's counters or gauges, by the name that the README gives it; 0 if it is not there (yet).
-    pub fn stat(&self, name: &str) -> u64 {
-        self.admin.stat(&format!("wasmcustom.attestation.{name}"))
     }
 
     /// Connections held open at the same time: Envoy spreads them over its workers evenly.
