@@ -5,6 +5,7 @@
 
 mod plan;
 mod resolved;
+mod source;
 
 pub use plan::{Facts, Payload, Plan, RequestLine};
 pub use resolved::json_number;
