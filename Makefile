@@ -13,6 +13,9 @@ found      := ENVOY="$(envoy)" ATTESTATION_FILTER_WASM="$(module)"
 version_without_sign := 1.36.4
 envoy_without_sign   := $(or $(ENVOY_WITHOUT_SIGN),$(abspath .envoy/$(version_without_sign)/envoy))
 
+# The tools are on no request path: they are built fast instead of built small.
+native := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
+
 # Every integration test but the one that needs an Envoy.
 other_tests := $(filter-out e2e,$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) \
     $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
@@ -21,19 +24,19 @@ say = printf '==> %s\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run wasm cli envoy envoy-without-sign test fmt fmt-check lint unit integration e2e configurations size compose-test \
-    clean prerequisites
+.PHONY: help demo run wasm cli envoy envoy-without-sign test fmt fmt-check lint unit integration e2e configurations \
+    size compose-test clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: prerequisites wasm cli envoy ## Show the filter at work on a real Envoy, in one go
-	@$(say) "demo: building it (a minute or two the first time), then running it"
-	@$(found) $(native) cargo run --release --example demo
+	@$(say) "demo: running it"
+	@$(found) $(native) cargo run --release --bin demo
 
 run: prerequisites wasm cli envoy ## The same, and leave it running to try things out
-	@$(say) "run: building it (a minute or two the first time), then running it until Ctrl-C"
-	@$(found) $(native) cargo run --release --example demo -- --stay
+	@$(say) "run: running the demo until Ctrl-C"
+	@$(found) $(native) cargo run --release --bin demo -- --stay
 
 wasm: prerequisites ## Build the module: target/wasm32-wasip1/release/attestation_filter.wasm
 ifndef ATTESTATION_FILTER_WASM
@@ -41,9 +44,9 @@ ifndef ATTESTATION_FILTER_WASM
 	@scripts/wasm-cargo build --lib --release
 endif
 
-cli: prerequisites ## Build the command line tool: target/release/attest
+cli: prerequisites ## Build the command line tool: target/release/attest (and the demo)
 	@$(say) "cli: building attest (a minute or two the first time)"
-	@$(native) cargo build --release --bin attest
+	@$(native) cargo build --release --bins
 
 envoy: prerequisites ## Fetch Envoy into .envoy/ (another: ENVOY_VERSION=1.37.0; your own: ENVOY=/path)
 ifndef ENVOY
@@ -55,7 +58,7 @@ ifndef ENVOY_WITHOUT_SIGN
 	@scripts/fetch-envoy $(version_without_sign)
 endif
 
-test: prerequisites fmt-check lint unit integration configurations e2e ## Run every check, up to the tests on a real Envoy
+test: prerequisites fmt-check lint unit integration configurations e2e ## Run every check: format, lints, all tests
 
 fmt: prerequisites ## Format the code
 	@cargo fmt
@@ -65,7 +68,7 @@ fmt-check: prerequisites
 	@cargo fmt --check
 
 lint: prerequisites ## Run clippy on everything, warnings are errors
-	@$(say) "lint: clippy on library, tool, tests, examples (a minute the first time)"
+	@$(say) "lint: clippy on library, tool, demo, tests (a minute the first time)"
 	@cargo clippy --all-targets -- -D warnings
 	@$(say) "lint: clippy on the module as Wasm (half a minute the first time)"
 	@scripts/wasm-cargo clippy --lib -- -D warnings

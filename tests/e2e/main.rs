@@ -14,6 +14,12 @@ mod support;
 
 /// The token to the byte: header, members, times, issuer and audience for every shape of host.
 mod assertion;
+/// Each of Envoy's own ways to find out who is calling, in front of the filter.
+mod authorities;
+/// The assertion in place of the client's own `authorization`.
+mod authorization;
+/// What Pomerium does not do: bound assertions, actors, a size budget.
+mod beyond;
 /// Extra claims: fixed ones, and those taken from the identity with their JSON types.
 mod claims;
 /// Each field of the plugin configuration, and how a bad value is refused.
@@ -32,6 +38,8 @@ mod identity;
 mod key_file;
 /// Which signing keys are accepted, which refused, and what is published.
 mod keys;
+/// What keeps an assertion small, and what is counted of it.
+mod limits;
 /// What an operator sees, and what nobody sees: access log, statistics, log lines.
 mod observability;
 /// Keys are changed under load, and nobody notices.

@@ -73,6 +73,8 @@ pub struct Bootstrap {
     key_route: Value,
     port: u16,
     pub(super) restart: Option<Restart>,
+    clusters: Vec<Value>,
+    next: Option<SocketAddr>,
     is_dynamic: bool,
     envoy: PathBuf,
     module: PathBuf,
@@ -95,6 +97,8 @@ impl Bootstrap {
             key_route: json!({"prefix": "/"}),
             port: 0,
             restart: None,
+            clusters: Vec::new(),
+            next: None,
             is_dynamic: false,
             envoy: paths::envoy(),
             module: paths::module(),
@@ -134,6 +138,18 @@ impl Bootstrap {
     /// Puts a route before the one that takes everything.
     pub fn route(mut self, route: Value) -> Self {
         self.routes.push(route);
+        self
+    }
+
+    /// Adds a cluster, for a filter that asks somebody.
+    pub fn cluster(mut self, cluster: Value) -> Self {
+        self.clusters.push(cluster);
+        self
+    }
+
+    /// Sends requests on to another Envoy instead of the upstream.
+    pub fn next(mut self, next: &Envoy) -> Self {
+        self.next = Some(next.address());
         self
     }
 
@@ -243,7 +259,8 @@ impl Bootstrap {
 
     fn to_json(&self, directory: &Path, upstream: SocketAddr) -> Value {
         let mut listeners = vec![listener::public(self, self.filter_config(directory), self.port)];
-        let mut clusters = vec![listener::upstream_cluster(upstream)];
+        let mut clusters = vec![listener::upstream_cluster(self.next.unwrap_or(upstream))];
+        clusters.extend(self.clusters.iter().cloned());
         if let Some((layout, content)) = &self.key_file {
             let keys = KeyDirectory::create(*layout, &paths::keys(directory));
             keys.replace(content);

@@ -16,6 +16,7 @@ use super::eventually::eventually;
 use super::http::{Client, Reply, Request};
 use super::jose::{Assertion, KeySet};
 use super::secrets::Secrets;
+use super::tls::Authority;
 use super::upstream::Upstream;
 use super::{JWKS_PATH, traps};
 
@@ -122,6 +123,11 @@ impl Envoy {
         KeySet::from_json(reply.json())
     }
 
+    /// The same from a listener that is encrypted.
+    pub fn keys_over(&self, authority: &Authority) -> KeySet {
+        KeySet::from_json(authority.connect(self.address, None).send(&Request::get(JWKS_PATH)).json())
+    }
+
     /// Sends a request and reads the assertion that reached the upstream, verified with the published keys.
     pub fn attest(&self, request: &Request) -> Assertion {
         self.keys().verify(&self.send(request).token())
@@ -211,14 +217,14 @@ impl Envoy {
         &self.admin
     }
 
-    /// One of the filter's counters or gauges, by the name that the README gives it; 0 if it is not there (yet).
-    pub fn stat(&self, name: &str) -> u64 {
-        self.admin.stat(&format!("wasmcustom.attestation.{name}"))
-    }
-
     /// Connections held open at the same time: Envoy spreads them over its workers evenly.
     pub fn spread(&self) -> Vec<Client> {
         (0..3 * self.bootstrap.concurrency).map(|_| self.connect()).collect()
+    }
+
+    /// One of the filter's counters or gauges, by the name that the README gives it; 0 if it is not there (yet).
+    pub fn stat(&self, name: &str) -> u64 {
+        self.admin.stat(&format!("wasmcustom.attestation.{name}"))
     }
 }
 

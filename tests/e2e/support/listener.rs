@@ -116,7 +116,8 @@ fn http(fields: Value, mut filters: Vec<Value>, routes: &[Value]) -> Value {
     json!({"name": "http", "typed_config": config})
 }
 
-fn cluster(name: &str, address: &Value) -> Value {
+/// A cluster of one endpoint.
+pub fn cluster(name: &str, address: &Value) -> Value {
     json!({
         "name": name,
         "connect_timeout": "5s",

@@ -2,6 +2,8 @@
 
 /// What Envoy tells about itself.
 mod admin;
+/// Services that Envoy asks who is calling.
+pub mod authorization;
 /// The configuration that an Envoy is started with.
 mod bootstrap;
 /// Clients that verify without a rest.

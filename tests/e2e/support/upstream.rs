@@ -51,6 +51,10 @@ impl Upstream {
 pub struct Seen {
     /// The request line.
     pub start_line: String,
+    /// The method.
+    pub method: String,
+    /// The path, and the query if there is one.
+    pub target: String,
     headers: Lines,
     trailers: Lines,
 }
@@ -59,8 +63,12 @@ impl Seen {
     /// Reads the upstream's answer.
     pub fn from_json(body: &Value) -> Option<Self> {
         let seen = body.get("seen")?;
+        let start_line = seen.get("start_line")?.as_str()?;
+        let mut parts = start_line.split(' ').map(str::to_owned);
         Some(Self {
-            start_line: seen.get("start_line")?.as_str()?.to_owned(),
+            start_line: start_line.to_owned(),
+            method: parts.next()?,
+            target: parts.next()?,
             headers: lines_from_json(seen.get("headers")?)?,
             trailers: lines_from_json(seen.get("trailers")?)?,
         })
