@@ -3,8 +3,9 @@
 //! Every test starts an Envoy of its own (or shares one with the other cases of its table), on ports taken from the
 //! kernel, and takes it down again. At the end of each, the log must hold no trace of a trap; see `support::traps`.
 //!
-//! `make e2e` builds the module, fetches an Envoy and runs this. By hand:
-//! `ENVOY=/path/to/envoy ATTESTATION_FILTER_WASM=/path/to/attestation_filter.wasm cargo test --test e2e`.
+//! `make e2e` builds the module, fetches two Envoys and runs this. By hand:
+//! `ENVOY=/path/to/envoy ATTESTATION_FILTER_WASM=/path/to/attestation_filter.wasm cargo test --test e2e`, with
+//! `ENVOY_WITHOUT_SIGN=/path/to/envoy-1.36` for the tests that want an Envoy without the foreign function `sign`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(unreachable_pub)]
 
