@@ -103,8 +103,10 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Outcome> {
     let expected = Expected { audiences: args.audience, issuers: args.issuer, leeway: args.leeway };
     let service = Service::new(args.header, expected, keysets, demo_issuer, json);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(serve(&args.listen, &args.jwks, service, json))?;
-    Ok(Outcome::Done)
+    let served = runtime.block_on(serve(&args.listen, &args.jwks, service, json));
+    // A keyset that is being fetched is of no use to anybody any more.
+    runtime.shutdown_background();
+    served.map(|()| Outcome::Done)
 }
 
 async fn serve(listen: &Listen, jwks: &Source, service: Service, json: bool) -> anyhow::Result<()> {
@@ -113,17 +115,25 @@ async fn serve(listen: &Listen, jwks: &Source, service: Service, json: bool) -> 
         Listen::Tcp(address) => {
             let listener = tokio::net::TcpListener::bind(address).await.with_context(|| taken(address))?;
             announce(&format!("http://{}", listener.local_addr()?), jwks, json)?;
-            axum::serve(listener, router).with_graceful_shutdown(stop()).await?;
+            until_stopped(axum::serve(listener, router)).await?;
         }
         Listen::Unix(path) => {
             let listener = bind_unix(path)?;
             announce(&format!("unix:{}", path.display()), jwks, json)?;
-            let served = axum::serve(listener, router).with_graceful_shutdown(stop()).await;
+            let served = until_stopped(axum::serve(listener, router)).await;
             let _ = std::fs::remove_file(path);
             served?;
         }
     }
     Ok(())
+}
+
+/// Stops at once: a proxy keeps its connections open for as long as it likes.
+async fn until_stopped(server: impl IntoFuture<Output = io::Result<()>>) -> io::Result<()> {
+    tokio::select! {
+        result = server.into_future() => result,
+        () = stop() => Ok(()),
+    }
 }
 
 fn taken(address: &SocketAddr) -> String {

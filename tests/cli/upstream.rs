@@ -1,11 +1,13 @@
 //! The demo service, asked directly; what it looks like behind a real Envoy is what `make demo` shows.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Keys, Proxy, attest, claims};
+use crate::support::{Keys, Proxy, Said, attest, claims};
 
 const ASSERTION: &str = "x-pomerium-jwt-assertion";
 
@@ -50,8 +52,8 @@ impl Upstream {
 
 impl Drop for Upstream {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -133,6 +135,47 @@ fn hostile_headers_stay_text() {
     let (_, page) = upstream.get("/%3Cscript%3E?%3Cscript%3E", &headers);
     assert!(page.contains("&lt;script&gt;alert(1)") && page.contains("&lt;script&gt;alert(2)"));
     assert!(!page.contains("<script"));
+}
+
+#[test]
+fn it_stops_when_asked_to_though_connections_are_open() {
+    let keys = Keys::new();
+    let mut upstream = Upstream::start(keys.file(), &[]);
+    let _idle = std::net::TcpStream::connect(upstream.url.trim_start_matches("http://")).unwrap();
+    assert_eq!(upstream.get("/healthz", &[]).0, 200);
+    let asked = Command::new("kill").arg(upstream.child.id().to_string()).status().unwrap();
+    assert!(asked.success());
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while upstream.child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline, "still there");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(upstream.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_socket_file_is_served_and_taken_over_from_a_killed_service() {
+    let keys = Keys::new();
+    let path = keys.directory.path().join("upstream.sock");
+    let listen = format!("unix:{}", path.display());
+    for _ in 0..2 {
+        let mut command = attest();
+        command.args(["--json", "upstream", "--jwks", keys.file(), "--listen", &listen]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let second: Said =
+            attest().args(["upstream", "--jwks", keys.file(), "--listen", &listen]).output().unwrap().into();
+        assert_eq!(second.code, 1, "one that runs is not pushed aside: {}", second.all());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(path.exists(), "the killed service left its socket file");
+    }
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn refused_hero(received: &Received) -> Html {
 
 fn details(received: &Received, token: &Token) -> Html {
     Html::template(
-        r#"<div class="columns"><section class="card claims"><h2>Claims</h2><dl>{{claims}}</dl></section>
+        r#"<div class="columns"><section class="card stacks"><h2>Claims</h2><dl>{{claims}}</dl></section>
 <div><section class="card"><h2>Checks</h2><ul class="checks">{{checks}}</ul>{{life}}</section>
 <section class="card"><h2>Header</h2><dl>{{header}}</dl></section></div></div>
 <section class="card"><h2>Token</h2><div class="legend"><span class="h"><i></i>header</span><span class="p"><i></i>claims</span><span class="s"><i></i>signature</span></div>

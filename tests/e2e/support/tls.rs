@@ -60,6 +60,7 @@ impl Authority {
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
                 "common_tls_context": {
+                    "alpn_protocols": ["h2", "http/1.1"],
                     "tls_certificates": [{
                         "certificate_chain": {"inline_string": server.certificate.pem()},
                         "private_key": {"inline_string": server.key.serialize_pem()},
@@ -75,6 +76,13 @@ impl Authority {
         let name = ServerName::try_from("localhost").expect("a server name");
         let connection = ClientConnection::new(Arc::new(self.client_config(identity)), name).expect("a TLS client");
         Client::over(Box::new(StreamOwned::new(connection, tcp(address))))
+    }
+
+    /// The client side of HTTP/2 (RFC 9113, section 3.2), without a certificate of its own.
+    pub(super) fn http2_client_config(&self) -> ClientConfig {
+        let mut config = self.client_config(None);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        config
     }
 
     fn client_config(&self, identity: Option<&Identity>) -> ClientConfig {

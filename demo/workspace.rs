@@ -2,10 +2,12 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use tempfile::TempDir;
 
 const LOG_LINES: usize = 30;
@@ -41,9 +43,42 @@ impl Workspace {
     /// Starts a process that runs until the workspace is closed. Its output goes to `NAME.log`.
     pub(crate) fn start(&self, name: &'static str, command: &mut Command) -> anyhow::Result<()> {
         let log = File::create(self.file(&format!("{name}.log")))?;
-        let mut open = self.lock();
-        let Some(open) = open.as_mut() else { bail!("interrupted") };
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        self.add(name, command)
+    }
+
+    /// Runs a command to its end and returns its output. Closing the workspace ends it, too.
+    pub(crate) fn run(&self, name: &'static str, command: &mut Command) -> anyhow::Result<String> {
+        let [stdout, stderr] = ["out", "err"].map(|stream| self.file(&format!("{name}.{stream}")));
+        command.stdin(Stdio::null()).stdout(File::create(&stdout)?).stderr(File::create(&stderr)?);
+        self.add(name, command)?;
+        let status = loop {
+            if let Some(status) = self.take_ended(name)? {
+                break status;
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        if !status.success() {
+            bail!("{command:?} failed: {}", fs::read_to_string(stderr)?.trim());
+        }
+        Ok(fs::read_to_string(stdout)?)
+    }
+
+    fn take_ended(&self, name: &str) -> anyhow::Result<Option<ExitStatus>> {
+        let mut open = self.lock();
+        let processes = &mut open.as_mut().context("interrupted")?.processes;
+        let place = processes.iter().position(|process| process.name == name);
+        let process = place.and_then(|place| processes.get_mut(place)).context("the process is gone")?;
+        let status = process.child.try_wait()?;
+        if status.is_some() {
+            processes.retain(|process| process.name != name);
+        }
+        Ok(status)
+    }
+
+    fn add(&self, name: &'static str, command: &mut Command) -> anyhow::Result<()> {
+        let mut open = self.lock();
+        let open = open.as_mut().context("interrupted")?;
         let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         open.processes.push(Process { name, child });
         Ok(())
@@ -81,16 +116,6 @@ impl Drop for Workspace {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// Runs a command to its end and returns its output.
-pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
-    let shown = format!("{command:?}");
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {shown}"))?;
-    if !output.status.success() {
-        return Err(anyhow!("{shown} failed: {}", String::from_utf8_lossy(&output.stderr).trim()));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn tail(name: &str, log: &Path) -> String {

@@ -9,13 +9,12 @@ use serde_json::{Value, json};
 
 use crate::envoy::Demo;
 use crate::screen::Screen;
-use crate::workspace::output;
 
 /// The name that requests are for; the proxy is found by its address.
 const HOST: &str = "app.example.com";
 const ASSERTION: &str = "x-pomerium-jwt-assertion";
 
-pub(crate) fn play(demo: &Demo, screen: &mut Screen) -> anyhow::Result<()> {
+pub(crate) fn play(demo: &Demo<'_>, screen: &mut Screen) -> anyhow::Result<()> {
     introduce(demo, screen)?;
     anonymous(demo, screen)?;
     let cookie = signed_in(demo, screen)?;
@@ -24,7 +23,7 @@ pub(crate) fn play(demo: &Demo, screen: &mut Screen) -> anyhow::Result<()> {
     rotated(demo, screen, &cookie)
 }
 
-fn introduce(demo: &Demo, screen: &Screen) -> anyhow::Result<()> {
+fn introduce(demo: &Demo<'_>, screen: &Screen) -> anyhow::Result<()> {
     screen.line(&format!("\n{}", Screen::strong("attestation-filter: signed identity for every upstream")))?;
     screen.row(
         "proxy",
@@ -40,7 +39,7 @@ fn introduce(demo: &Demo, screen: &Screen) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn anonymous(demo: &Demo, screen: &mut Screen) -> anyhow::Result<()> {
+fn anonymous(demo: &Demo<'_>, screen: &mut Screen) -> anyhow::Result<()> {
     screen.scene("Nobody is signed in: the upstream gets proof of that, too")?;
     screen.typed(&curl(demo, ""))?;
     let received = get(demo, &[])?;
@@ -50,7 +49,7 @@ fn anonymous(demo: &Demo, screen: &mut Screen) -> anyhow::Result<()> {
     verified(&received, &demo.kid, screen)
 }
 
-fn signed_in(demo: &Demo, screen: &mut Screen) -> anyhow::Result<String> {
+fn signed_in(demo: &Demo<'_>, screen: &mut Screen) -> anyhow::Result<String> {
     screen.scene("Zoë signs in at the demo's own identity provider")?;
     let cookie = sign_in(demo, "zoe")?;
     let name = &demo.cookie;
@@ -67,7 +66,7 @@ fn signed_in(demo: &Demo, screen: &mut Screen) -> anyhow::Result<String> {
 }
 
 /// Signs a demo user in and returns the `Cookie` header that a browser would send from then on.
-fn sign_in(demo: &Demo, user: &str) -> anyhow::Result<String> {
+fn sign_in(demo: &Demo<'_>, user: &str) -> anyhow::Result<String> {
     let answer = demo.client.post(format!("{}/demo/sign-in?user={user}", demo.proxy)).send_empty()?;
     ensure!(answer.status() == 303, "signing in was answered with {}", answer.status());
     let cookie = answer.headers().get("set-cookie").and_then(|cookie| cookie.to_str().ok());
@@ -75,7 +74,7 @@ fn sign_in(demo: &Demo, user: &str) -> anyhow::Result<String> {
     Ok(cookie.split(';').next().unwrap_or_default().to_owned())
 }
 
-fn forged(demo: &Demo, screen: &mut Screen, cookie: &str) -> anyhow::Result<()> {
+fn forged(demo: &Demo<'_>, screen: &mut Screen, cookie: &str) -> anyhow::Result<()> {
     screen.scene("Zoë forges headers: none of them arrives")?;
     let forged = [
         ("x-pomerium-jwt-assertion", "forged.by.zoe"),
@@ -104,7 +103,7 @@ fn forged(demo: &Demo, screen: &mut Screen, cookie: &str) -> anyhow::Result<()> 
     verified(&received, &demo.kid, screen)
 }
 
-fn keyset(demo: &Demo, screen: &mut Screen) -> anyhow::Result<()> {
+fn keyset(demo: &Demo<'_>, screen: &mut Screen) -> anyhow::Result<()> {
     screen.scene("Anybody can fetch the public keys through the proxy")?;
     screen.typed(&format!("curl {}", demo.keyset_url()))?;
     let kids = published(demo)?;
@@ -124,7 +123,7 @@ fn keyset(demo: &Demo, screen: &mut Screen) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn rotated(demo: &Demo, screen: &mut Screen, cookie: &str) -> anyhow::Result<()> {
+fn rotated(demo: &Demo<'_>, screen: &mut Screen, cookie: &str) -> anyhow::Result<()> {
     screen.scene("A new signing key, while requests go on: no restart, no push")?;
     let file = demo.signing_key.file_name().unwrap_or_default().to_string_lossy().into_owned();
     screen.typed(&format!("attest rotate stage {file}"))?;
@@ -141,36 +140,40 @@ fn rotated(demo: &Demo, screen: &mut Screen, cookie: &str) -> anyhow::Result<()>
     verified(&received, &new, screen)
 }
 
-/// Each of Envoy's workers reads the file for itself, so one may be a second behind the other.
-fn until_all_workers_sign_with(demo: &Demo, kid: &str, cookie: &str) -> anyhow::Result<Value> {
+/// Each of Envoy's workers reads the file for itself, so one may be a second behind the other. Ten answers in a row
+/// are those of both.
+fn until_all_workers_sign_with(demo: &Demo<'_>, kid: &str, cookie: &str) -> anyhow::Result<Value> {
     let started = Instant::now();
+    let mut in_a_row = 0;
     loop {
         let received = get(demo, &[("cookie", cookie)])?;
         let signed = received.get("kid").and_then(Value::as_str) == Some(kid);
-        if signed && published(demo)? == [kid, demo.kid.as_str()] {
+        let new_order = signed && published(demo)? == [kid, demo.kid.as_str()];
+        in_a_row = if new_order { in_a_row + 1 } else { 0 };
+        if in_a_row == 10 {
             return Ok(received);
         }
         ensure!(started.elapsed() < Duration::from_secs(15), "the proxy does not sign with the new key");
-        thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(50));
     }
 }
 
 /// Takes a step of a rotation and returns the key ID that it was about.
-fn rotate(demo: &Demo, step: &[&str], more: &[&str]) -> anyhow::Result<String> {
+fn rotate(demo: &Demo<'_>, step: &[&str], more: &[&str]) -> anyhow::Result<String> {
     let mut command = Command::new(&demo.attest);
     command.args(["--json", "rotate"]).args(step).arg(&demo.signing_key).args(more);
-    let done: Value = serde_json::from_str(&output(&mut command)?)?;
+    let done: Value = serde_json::from_str(&demo.workspace.run("attest rotate", &mut command)?)?;
     Ok(done.get("kid").and_then(Value::as_str).context("attest rotate named no kid")?.to_owned())
 }
 
-fn published(demo: &Demo) -> anyhow::Result<Vec<String>> {
+fn published(demo: &Demo<'_>) -> anyhow::Result<Vec<String>> {
     let keyset: Value = demo.client.get(demo.keyset_url()).call()?.body_mut().read_json()?;
     let keys = keyset.get("keys").and_then(Value::as_array).context("the proxy publishes no keyset")?;
     Ok(keys.iter().filter_map(|key| key.get("kid").and_then(Value::as_str).map(str::to_owned)).collect())
 }
 
 /// One request through the proxy; the answer is what the upstream received.
-fn get(demo: &Demo, headers: &[(&str, &str)]) -> anyhow::Result<Value> {
+fn get(demo: &Demo<'_>, headers: &[(&str, &str)]) -> anyhow::Result<Value> {
     let mut request = demo.client.get(format!("{}/", demo.proxy)).header("host", HOST);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -231,7 +234,7 @@ fn pomerium_headers(received: &Value) -> Vec<(String, String)> {
     headers
 }
 
-fn curl(demo: &Demo, options: &str) -> String {
+fn curl(demo: &Demo<'_>, options: &str) -> String {
     format!("curl {options}-H 'Host: {HOST}' {}/", demo.proxy)
 }
 
@@ -245,7 +248,7 @@ pub(crate) fn farewell(screen: &Screen) -> anyhow::Result<()> {
 }
 
 /// What to try while it is up.
-pub(crate) fn invite(demo: &Demo, screen: &Screen) -> anyhow::Result<()> {
+pub(crate) fn invite(demo: &Demo<'_>, screen: &Screen) -> anyhow::Result<()> {
     let (proxy, file) = (&demo.proxy, demo.signing_key.display());
     screen.line(&format!("\n{}", Screen::strong("All as it should be. Now it is yours, until Ctrl-C:")))?;
     screen.row("browser", &format!("{proxy}/"))?;

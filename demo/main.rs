@@ -10,8 +10,9 @@ mod workspace;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 use screen::Screen;
@@ -57,7 +58,10 @@ fn watched(stay: bool) -> anyhow::Result<ExitCode> {
         let tour = tokio::task::spawn_blocking(move || tour(&demo, stay));
         tokio::select! {
             result = tour => match result.context("the demo stopped unexpectedly")? {
-                Ok(()) if stay => stopped().await.map(|()| ExitCode::SUCCESS),
+                Ok(()) if stay => tokio::select! {
+                    result = stopped() => result.map(|()| ExitCode::SUCCESS),
+                    name = ended(&workspace) => Err(anyhow!("{name} ended")),
+                },
                 other => other.map(|()| ExitCode::SUCCESS),
             },
             result = stopped() => result.map(|()| ExitCode::from(130)),
@@ -80,6 +84,16 @@ fn tour(workspace: &Workspace, stay: bool) -> anyhow::Result<()> {
         bail!("{name} ended during the demo");
     }
     if stay { scenes::invite(&demo, &screen) } else { scenes::farewell(&screen) }
+}
+
+/// Waits for a process that ends, though it should not.
+async fn ended(workspace: &Workspace) -> &'static str {
+    loop {
+        if let Some(name) = workspace.ended() {
+            return name;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Ctrl-C, the end of the terminal, or a polite request.

@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
-use crate::workspace::{Workspace, output};
+use crate::workspace::Workspace;
 
 const BOOTSTRAP: &str = include_str!("envoy.yaml");
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// All that the scenes need to know.
-pub(crate) struct Demo {
+pub(crate) struct Demo<'a> {
+    pub(crate) workspace: &'a Workspace,
     /// The proxy's address, `http://127.0.0.1:PORT`.
     pub(crate) proxy: String,
     pub(crate) admin: String,
@@ -32,21 +33,22 @@ pub(crate) struct Demo {
 }
 
 /// Makes the keys, starts the processes, and waits until a request gets through.
-pub(crate) fn start(workspace: &Workspace, stay: bool) -> anyhow::Result<Demo> {
+pub(crate) fn start(workspace: &Workspace, stay: bool) -> anyhow::Result<Demo<'_>> {
     let (envoy, module, attest) = (envoy_binary()?, module()?, attest_binary()?);
     let keys = workspace.file("keys");
     fs::create_dir(&keys)?;
     let (signing_key, issuer_key) = (keys.join("signing-key.pem"), workspace.file("issuer.pem"));
-    let kid = keygen(&attest, &signing_key)?;
-    let issuer_kid = keygen(&attest, &issuer_key)?;
+    let kid = keygen(workspace, &attest, &signing_key)?;
+    let issuer_kid = keygen(workspace, &attest, &issuer_key)?;
     let cookie = format!("demo_user_{}", issuer_kid.get(..6).unwrap_or_default());
+    let issuer_keyset = workspace.run("attest jwks", Command::new(&attest).arg("jwks").arg(&issuer_key))?;
     let socket = workspace.file("upstream.sock");
 
     let bootstrap = fill(&[
         ("admin_port", port(stay, 9901).into()),
         ("proxy_port", port(stay, 10_000).into()),
         ("cookie", cookie.as_str().into()),
-        ("issuer_keyset", output(Command::new(&attest).arg("jwks").arg(&issuer_key))?.trim().into()),
+        ("issuer_keyset", issuer_keyset.trim().into()),
         ("module", path(&module)?),
         ("signing_key", path(&signing_key)?),
         ("key_directory", path(&keys)?),
@@ -66,6 +68,7 @@ pub(crate) fn start(workspace: &Workspace, stay: bool) -> anyhow::Result<Demo> {
     let admin = format!("http://{admin}");
     let proxy = wait(workspace, "Envoy did not open its listener", || proxy_address(&client, &admin))?;
     let demo = Demo {
+        workspace,
         envoy_version: version(&client, &admin).unwrap_or_else(|| "of unknown version".to_owned()),
         proxy: format!("http://{proxy}"),
         admin,
@@ -87,7 +90,7 @@ pub(crate) fn start(workspace: &Workspace, stay: bool) -> anyhow::Result<Demo> {
     Ok(demo)
 }
 
-impl Demo {
+impl Demo<'_> {
     pub(crate) fn keyset_url(&self) -> String {
         format!("{}/.well-known/pomerium/jwks.json", self.proxy)
     }
@@ -98,6 +101,8 @@ fn client() -> ureq::Agent {
         .timeout_global(Some(Duration::from_secs(10)))
         .http_status_as_error(false)
         .max_redirects(0)
+        // A connection for each request: a connection stays with one of Envoy's workers.
+        .max_idle_connections(0)
         .max_redirects_will_error(false)
         .proxy(None)
         .build()
@@ -105,8 +110,8 @@ fn client() -> ureq::Agent {
 }
 
 /// Makes a key and returns its ID.
-fn keygen(attest: &Path, file: &Path) -> anyhow::Result<String> {
-    let made = output(Command::new(attest).args(["keygen", "--json", "--out"]).arg(file))?;
+fn keygen(workspace: &Workspace, attest: &Path, file: &Path) -> anyhow::Result<String> {
+    let made = workspace.run("attest keygen", Command::new(attest).args(["keygen", "--json", "--out"]).arg(file))?;
     let made: Value = serde_json::from_str(&made)?;
     Ok(made.get("kid").and_then(Value::as_str).context("attest keygen named no kid")?.to_owned())
 }
@@ -191,8 +196,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// This program is at `TARGET/release/examples/demo`.
+/// This program is at `TARGET/release/demo`.
 fn target_directory() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
-    program.ancestors().nth(3).map_or_else(|| root().join("target"), Path::to_owned)
+    program.ancestors().nth(2).map_or_else(|| root().join("target"), Path::to_owned)
 }
