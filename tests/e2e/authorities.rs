@@ -216,6 +216,20 @@ fn the_payload_of_a_token_is_told_from_its_header_and_its_failures() {
 }
 
 #[test]
+fn the_keyset_is_for_everybody_where_every_other_path_needs_a_token() {
+    let provider = IdentityProvider::new();
+    let mut filter = jwt_authn(&provider);
+    filter["typed_config"]["rules"] = json!([
+        {"match": {"prefix": "/.well-known/pomerium"}},
+        {"match": {"prefix": "/"}, "requires": {"provider_name": "idp"}},
+    ]);
+    let envoy = Bootstrap::new(json!({"signing_key": A})).filter(filter).start();
+    assert_eq!(envoy.get("/").status, 401);
+    let request = Request::get("/").header("authorization", provider.bearer(json!({"sub": "ann"})));
+    assert_eq!(envoy.attest(&request).claim("sub"), "ann", "verified with keys that were fetched without a token");
+}
+
+#[test]
 fn without_a_path_the_lowest_name_is_the_identity() {
     let provider = IdentityProvider::new();
     let source = json!({"metadata": {"namespace": "envoy.filters.http.jwt_authn"}});

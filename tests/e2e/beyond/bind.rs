@@ -65,7 +65,7 @@ fn the_uri_is_the_one_that_the_client_asked_for_without_its_query() {
         let reply = envoy.send(&request);
         let htu = Assertion::read(&reply.token()).claim("htu").clone();
         assert_eq!(htu, expected, "{host} {target}");
-        let is_rewritten = reply.seen().target.starts_with("/internal/");
+        let is_rewritten = reply.seen().target().starts_with("/internal/");
         assert_eq!(is_rewritten, target.starts_with("/public/"), "{target}");
     }
 }
@@ -129,9 +129,9 @@ fn a_binding_that_makes_no_sense_is_refused_by_name() {
 fn accepts(envoy: &Envoy, token: &str, request: &Reply) -> bool {
     let claims = envoy.keys().verify(token).claims;
     let seen = request.seen();
-    let path = seen.target.split('?').next().unwrap().to_owned();
+    let path = seen.target().split('?').next().unwrap().to_owned();
     let uri = format!("http://{}{path}", seen.one("host").unwrap());
-    claims["htm"] == seen.method.as_str() && claims["htu"] == uri.as_str()
+    claims["htm"] == seen.method() && claims["htu"] == uri.as_str()
 }
 
 #[test]

@@ -221,11 +221,6 @@ impl Envoy {
     pub fn spread(&self) -> Vec<Client> {
         (0..3 * self.bootstrap.concurrency).map(|_| self.connect()).collect()
     }
-
-    /// One of the filter's counters or gauges, by the name that the README gives it; 0 if it is not there (yet).
-    pub fn stat(&self, name: &str) -> u64 {
-        self.admin.stat(&format!("wasmcustom.attestation.{name}"))
-    }
 }
 
 /// What Envoy made of a configuration.

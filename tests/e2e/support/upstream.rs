@@ -51,10 +51,6 @@ impl Upstream {
 pub struct Seen {
     /// The request line.
     pub start_line: String,
-    /// The method.
-    pub method: String,
-    /// The path, and the query if there is one.
-    pub target: String,
     headers: Lines,
     trailers: Lines,
 }
@@ -63,15 +59,21 @@ impl Seen {
     /// Reads the upstream's answer.
     pub fn from_json(body: &Value) -> Option<Self> {
         let seen = body.get("seen")?;
-        let start_line = seen.get("start_line")?.as_str()?;
-        let mut parts = start_line.split(' ').map(str::to_owned);
         Some(Self {
-            start_line: start_line.to_owned(),
-            method: parts.next()?,
-            target: parts.next()?,
+            start_line: seen.get("start_line")?.as_str()?.to_owned(),
             headers: lines_from_json(seen.get("headers")?)?,
             trailers: lines_from_json(seen.get("trailers")?)?,
         })
+    }
+
+    /// The method.
+    pub fn method(&self) -> &str {
+        self.start_line.split(' ').next().unwrap_or_default()
+    }
+
+    /// The path, and the query if there is one.
+    pub fn target(&self) -> &str {
+        self.start_line.split(' ').nth(1).unwrap_or_default()
     }
 
     /// Every value of a header, each byte as one character.
