@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::keys::{A, B, KID_A, KID_B, pem, secrets};
-use crate::support::log::{assert_no_secret, ours, the_refusal};
-use crate::support::{ASSERTION_HEADER, Bootstrap, Configuration, Envoy, HOST, Request};
+use crate::support::keys::{A, B, KID_A, KID_B, pem};
+use crate::support::log::{ours, the_refusal};
+use crate::support::{ASSERTION_HEADER, Bootstrap, Configuration, Envoy, HOST, Request, Secrets};
 
 /// Values that a field must refuse: the field's name, and the values.
 fn bad_values() -> Vec<(&'static str, Vec<Value>)> {
@@ -136,7 +136,7 @@ fn check_refused(envoy: &Envoy, context: &str, configuration: Configuration, fie
     assert!(!verdict.is_accepted, "{context}: accepted");
     let line = the_refusal(&verdict.log);
     assert!(line.contains(field), "{context}: the line names the field: {line}");
-    assert_no_secret(&line, &secrets(&[&pem(A)]));
+    Secrets::of([A]).assert_not_in("the refusal", &line);
     let assertion = envoy.attest(&Request::get("/"));
     assert_eq!(assertion.claim("aud"), HOST, "{context}: the last good configuration serves");
 }
@@ -302,7 +302,7 @@ fn a_bad_configuration_at_the_start_stops_envoy() {
     let refused = Bootstrap::new(json!({"signing_key": A, "token_lifetime": "5m"})).start_refused();
     assert!(!refused.status.success(), "{}", refused.status);
     assert!(the_refusal(&refused.log).contains("token_lifetime"));
-    assert_no_secret(&refused.log, &secrets(&[&pem(A)]));
+    Secrets::of([A]).assert_not_in("the log", &refused.log);
 }
 
 #[test]
@@ -316,6 +316,6 @@ fn no_line_of_ours_has_key_bytes_at_any_level() {
     let log = envoy.log();
     let ours = ours(&log);
     assert!(!ours.is_empty(), "the filter logs something at trace level");
-    assert_no_secret(&ours.join("\n"), &secrets(&[&pem(A), &pem(B)]));
+    Secrets::of([A, B]).assert_not_in("our lines", ours.join("\n"));
     assert!(envoy.get("/").seen().one(ASSERTION_HEADER).is_some());
 }

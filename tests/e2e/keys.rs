@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::support::keys::{
-    A, B, KID_A, KID_B, KID_RSA, RSA, X_A, X_B, Y_A, Y_B, base64, fixture, openssl, pem, pkcs8, public, secrets,
+    A, B, KID_A, KID_B, KID_RSA, RSA, X_A, X_B, Y_A, Y_B, base64, fixture, openssl, pem, pkcs8, public,
 };
-use crate::support::log::{assert_no_secret, ours, the_refusal};
-use crate::support::{Assertion, Bootstrap, Client, Envoy, JWKS_PATH, Request, eventually, odd_keys};
+use crate::support::log::{ours, the_refusal};
+use crate::support::{Assertion, Bootstrap, Client, Envoy, JWKS_PATH, Request, Secrets, eventually, odd_keys};
 
 /// A key as an operator might write it, and what is published of it; the first signs.
 struct Accepted {
@@ -107,7 +107,7 @@ fn a_repeated_key_is_dropped_with_a_warning() {
     let log = envoy.log();
     let warnings: Vec<&str> = ours(&log).into_iter().filter(|line| line.contains("[warning]")).collect();
     assert!(warnings.iter().any(|line| line.contains('3')), "a warning names the third block: {warnings:?}\n{log}");
-    assert_no_secret(&ours(&log).join("\n"), &secrets(&[&pem(A), &pem(B)]));
+    Secrets::of([A, B]).assert_not_in("our lines", ours(&log).join("\n"));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn every_other_key_is_refused_with_its_block_and_the_last_good_one_signs_on() {
             assert!(names_block(&line, number), "{}: the line names block {number}: {line}", case.what);
             assert!(line.contains(label), "{}: the line names the label {label}: {line}", case.what);
         }
-        assert_no_secret(&line, &secrets(&[&case.key]));
+        Secrets::of([&case.key]).assert_not_in("the refusal", &line);
         assert_eq!(envoy.attest(&Request::get("/")).kid(), KID_A, "{}: the last good key signs on", case.what);
     }
 }
@@ -299,7 +299,7 @@ fn a_bad_key_from_the_environment_stops_envoy() {
     assert!(!refused.status.success(), "{}", refused.status);
     let line = the_refusal(&refused.log);
     assert!(line.contains("SIGNING_KEY") && names_block(&line, 1), "{line}");
-    assert_no_secret(&refused.log, &secrets(&[&mismatched]));
+    Secrets::of([&mismatched]).assert_not_in("the log", &refused.log);
 }
 
 #[test]
@@ -330,9 +330,7 @@ fn the_environments_file_is_taken_where_nothing_else_is_set() {
 fn a_key_in_the_hosts_environment_is_in_no_dump_and_no_log() {
     let envoy = Bootstrap::new(json!({})).host_env("SIGNING_KEY", A).log_level("trace").start();
     assert_eq!(envoy.attest(&Request::get("/")).kid(), KID_A);
-    let secrets = secrets(&[&pem(A)]);
-    assert_no_secret(&envoy.config_dump().to_string(), &secrets);
-    assert_no_secret(&envoy.log(), &secrets);
+    envoy.assert_tells_nothing_of([A]);
 }
 
 #[test]
@@ -343,7 +341,7 @@ fn without_a_key_all_workers_share_one_for_good_and_publish_none() {
     let before = kids_of_all_workers(&envoy, "before");
     envoy.push_accepted(json!({"audience": "after"}));
     let after = eventually("every worker to have the new configuration", || {
-        let clients = spread(&envoy);
+        let clients = envoy.spread();
         let assertions = read_all(clients);
         assertions.iter().all(|a| a.claim("aud") == "after").then(|| kids(&assertions))
     });
@@ -356,14 +354,9 @@ fn without_a_key_all_workers_share_one_for_good_and_publish_none() {
 }
 
 fn kids_of_all_workers(envoy: &Envoy, audience: &str) -> Vec<String> {
-    let assertions = read_all(spread(envoy));
+    let assertions = read_all(envoy.spread());
     assert!(assertions.iter().all(|a| a.claim("aud") == audience));
     kids(&assertions)
-}
-
-/// Connections held open at the same time, so that Envoy spreads them over its workers.
-fn spread(envoy: &Envoy) -> Vec<Client> {
-    (0..9).map(|_| envoy.connect()).collect()
 }
 
 fn read_all(mut clients: Vec<Client>) -> Vec<Assertion> {

@@ -3,7 +3,7 @@
 //! Every test starts an Envoy of its own (or shares one with the other cases of its table), on ports taken from the
 //! kernel, and takes it down again. At the end of each, the log must hold no trace of a trap; see `support::traps`.
 //!
-//! `make test-e2e` builds the module, fetches an Envoy and runs this. By hand:
+//! `make e2e` builds the module, fetches an Envoy and runs this. By hand:
 //! `ENVOY=/path/to/envoy ATTESTATION_FILTER_WASM=/path/to/attestation_filter.wasm cargo test --test e2e`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(unreachable_pub)]
@@ -13,6 +13,12 @@ mod support;
 
 /// The token to the byte: header, members, times, issuer and audience for every shape of host.
 mod assertion;
+/// Each of Envoy's own ways to find out who is calling, in front of the filter.
+mod authorities;
+/// The assertion in place of the client's own `authorization`.
+mod authorization;
+/// What Pomerium does not do: bound assertions, actors, a size budget.
+mod beyond;
 /// Extra claims: fixed ones, and those taken from the identity with their JSON types.
 mod claims;
 /// Each field of the plugin configuration, and how a bad value is refused.
@@ -23,9 +29,21 @@ mod endpoints;
 mod failure;
 /// What is removed from a request, what is set on it.
 mod headers;
+/// The same over HTTP/2, in clear and over TLS.
+mod http2;
 /// Where the user's identity comes from, and that nothing else is believed.
 mod identity;
+/// Keys from a file that Envoy reads and watches: first load, replacement, failure, secrecy.
+mod key_file;
 /// Which signing keys are accepted, which refused, and what is published.
 mod keys;
+/// What keeps an assertion small, and what is counted of it.
+mod limits;
+/// What an operator sees, and what nobody sees: access log, statistics, log lines.
+mod observability;
+/// Keys are changed under load, and nobody notices.
+mod rotation;
 /// What a route's metadata changes, for that route alone.
 mod routes;
+/// Where signatures are made, with which algorithm, and how long an assertion is used again.
+mod signing;

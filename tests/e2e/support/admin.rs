@@ -47,6 +47,11 @@ impl Admin {
             .collect()
     }
 
+    /// One counter or gauge; 0 if it is not there (yet).
+    pub fn stat(&self, name: &str) -> u64 {
+        self.stats().get(name).copied().unwrap_or_default()
+    }
+
     /// How many filter configurations were accepted and how many rejected.
     pub fn discoveries(&self) -> (u64, u64) {
         let stats = self.stats();

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::envoy::{Envoy, Refused};
+use super::key_directory::{KeyDirectory, Layout};
 use super::listener;
 use super::paths;
 use super::replaced::replace_file;
@@ -42,6 +43,20 @@ impl From<Value> for Configuration {
     }
 }
 
+/// Where an Envoy stands in a row of Envoys that hand their sockets on.
+#[derive(Clone, Debug)]
+pub enum Restart {
+    /// It is the first.
+    First,
+    /// It takes over from the one before.
+    Later {
+        /// What the row is called.
+        base_id: String,
+        /// Its place in the row, from 1.
+        epoch: u32,
+    },
+}
+
 /// What an Envoy is started with.
 #[derive(Clone, Debug)]
 pub struct Bootstrap {
@@ -54,7 +69,12 @@ pub struct Bootstrap {
     pub(super) routes: Vec<Value>,
     pub(super) http: Value,
     pub(super) transport_socket: Option<Value>,
-    key_file: Option<Vec<u8>>,
+    key_file: Option<(Layout, Vec<u8>)>,
+    key_route: Value,
+    port: u16,
+    pub(super) restart: Option<Restart>,
+    clusters: Vec<Value>,
+    next: Option<SocketAddr>,
     is_dynamic: bool,
     envoy: PathBuf,
     module: PathBuf,
@@ -74,6 +94,11 @@ impl Bootstrap {
             http: json!({}),
             transport_socket: None,
             key_file: None,
+            key_route: json!({"prefix": "/"}),
+            port: 0,
+            restart: None,
+            clusters: Vec::new(),
+            next: None,
             is_dynamic: false,
             envoy: paths::envoy(),
             module: paths::module(),
@@ -116,6 +141,18 @@ impl Bootstrap {
         self
     }
 
+    /// Adds a cluster, for a filter that asks somebody.
+    pub fn cluster(mut self, cluster: Value) -> Self {
+        self.clusters.push(cluster);
+        self
+    }
+
+    /// Sends requests on to another Envoy instead of the upstream.
+    pub fn next(mut self, next: &Envoy) -> Self {
+        self.next = Some(next.address());
+        self
+    }
+
     /// Sets fields of the HTTP connection manager.
     pub fn http(mut self, fields: Value) -> Self {
         merge(&mut self.http, fields);
@@ -130,7 +167,37 @@ impl Bootstrap {
 
     /// Lets Envoy serve a key file, at any path, from the cluster `signing_key`.
     pub fn key_file(mut self, content: impl AsRef<[u8]>) -> Self {
-        self.key_file = Some(content.as_ref().to_vec());
+        self.key_file = Some((Layout::Plain, content.as_ref().to_vec()));
+        self
+    }
+
+    /// The same, with the symbolic links of a Kubernetes Secret's volume.
+    pub fn key_volume(mut self, content: impl AsRef<[u8]>) -> Self {
+        self.key_file = Some((Layout::Volume, content.as_ref().to_vec()));
+        self
+    }
+
+    /// Serves the key file where this route match says, instead of at any path.
+    pub fn key_route(mut self, route_match: Value) -> Self {
+        self.key_route = route_match;
+        self
+    }
+
+    /// Lets another Envoy take over later, with [`Envoy::hot_restart`].
+    pub fn restartable(mut self) -> Self {
+        self.restart = Some(Restart::First);
+        self
+    }
+
+    pub(super) fn taking_over(mut self, port: u16, base_id: String, epoch: u32) -> Self {
+        self.port = port;
+        self.restart = Some(Restart::Later { base_id, epoch });
+        self
+    }
+
+    /// Runs an Envoy that has no foreign function `sign`.
+    pub fn without_sign(mut self) -> Self {
+        self.envoy = paths::envoy_without_sign();
         self
     }
 
@@ -191,17 +258,19 @@ impl Bootstrap {
     }
 
     fn to_json(&self, directory: &Path, upstream: SocketAddr) -> Value {
-        let mut listeners = vec![listener::public(self, self.filter_config(directory))];
-        let mut clusters = vec![listener::upstream_cluster(upstream)];
-        if let Some(content) = &self.key_file {
-            let path = paths::key_file(directory);
-            fs::create_dir_all(path.parent().expect("a directory")).expect("make the key directory");
-            replace_file(&path, content);
-            listeners.push(listener::signing_key(&path));
+        let mut listeners = vec![listener::public(self, self.filter_config(directory), self.port)];
+        let mut clusters = vec![listener::upstream_cluster(self.next.unwrap_or(upstream))];
+        clusters.extend(self.clusters.iter().cloned());
+        if let Some((layout, content)) = &self.key_file {
+            let keys = KeyDirectory::create(*layout, &paths::keys(directory));
+            keys.replace(content);
+            listeners.push(listener::signing_key(&keys.file(), &self.key_route));
             clusters.push(listener::signing_key_cluster());
         }
         json!({
             "node": {"id": "test", "cluster": "test"},
+            // Histograms are merged only then.
+            "stats_flush_interval": "0.2s",
             "admin": {"address": listener::loopback(0)},
             "bootstrap_extensions": [listener::internal_listeners()],
             "static_resources": {"listeners": listeners, "clusters": clusters},
@@ -215,6 +284,12 @@ impl Bootstrap {
         } else {
             json!({"name": "attestation", "typed_config": self.wasm(&self.configuration)})
         }
+    }
+
+    /// Where the key file of an Envoy is whose files are in `directory`.
+    pub(super) fn key_directory(&self, directory: &Path) -> KeyDirectory {
+        let (layout, _) = self.key_file.as_ref().expect("an Envoy with a key file");
+        KeyDirectory::at(*layout, &paths::keys(directory))
     }
 
     /// Writes the discovery response that hands Envoy the filter with this plugin configuration.

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
@@ -11,12 +11,29 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::admin::Admin;
-use super::bootstrap::{Bootstrap, Configuration};
+use super::bootstrap::{Bootstrap, Configuration, Restart};
 use super::eventually::eventually;
 use super::http::{Client, Reply, Request};
 use super::jose::{Assertion, KeySet};
+use super::secrets::Secrets;
+use super::tls::Authority;
 use super::upstream::Upstream;
 use super::{JWKS_PATH, traps};
+
+/// What an operator reads, or a scraper collects.
+const ADMIN_PAGES: [&str; 11] = [
+    "/config_dump",
+    "/config_dump?include_eds",
+    "/stats",
+    "/stats?format=json",
+    "/stats/prometheus",
+    "/certs",
+    "/clusters?format=json",
+    "/listeners?format=json",
+    "/init_dump",
+    "/runtime",
+    "/server_info",
+];
 
 /// A running Envoy with an upstream of its own. Dropping it ends the process and looks for traps in its log; when the
 /// test has failed, it prints the log instead.
@@ -58,6 +75,27 @@ impl Envoy {
         Refused { log: process.log(), status }
     }
 
+    /// Starts another Envoy that takes over the sockets, and waits until it serves. This one tells its clients to go
+    /// (`connection: close`), and ends by itself soon after.
+    pub fn hot_restart(&self, next: Bootstrap) -> Self {
+        let base_id = self.process.base_id().expect("a restartable Envoy's base id");
+        let epoch = match &self.bootstrap.restart {
+            Some(Restart::Later { epoch, .. }) => epoch + 1,
+            Some(Restart::First) | None => 1,
+        };
+        let next = Self::start(next.taking_over(self.address.port(), base_id, epoch));
+        let [from, to] = [&self.process, &next.process].map(|process| process.directory.path().join(BASE_ID));
+        fs::rename(from, to).expect("hand the base id on");
+        next
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait_for_end(&mut self) {
+        let child = &mut self.process.child;
+        let status = eventually("the old Envoy to end", || child.try_wait().expect("ask for its end"));
+        assert!(status.success(), "{status}");
+    }
+
     /// Where clients connect to.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -83,6 +121,11 @@ impl Envoy {
         let reply = self.get(JWKS_PATH);
         assert_eq!(reply.status, 200, "keyset: {:?}", reply.body);
         KeySet::from_json(reply.json())
+    }
+
+    /// The same from a listener that is encrypted.
+    pub fn keys_over(&self, authority: &Authority) -> KeySet {
+        KeySet::from_json(authority.connect(self.address, None).send(&Request::get(JWKS_PATH)).json())
     }
 
     /// Sends a request and reads the assertion that reached the upstream, verified with the published keys.
@@ -150,9 +193,38 @@ impl Envoy {
         Verdict { is_accepted, log: self.log_since(mark) }
     }
 
-    /// Envoy's `/config_dump`.
-    pub fn config_dump(&self) -> Value {
-        self.admin.get("/config_dump").json()
+    /// Replaces the key file.
+    pub fn replace_key_file(&self, content: impl AsRef<[u8]>) {
+        self.bootstrap.key_directory(self.process.directory.path()).replace(content.as_ref());
+    }
+
+    /// Looks for keys in all that Envoy logs and tells about itself.
+    ///
+    /// # Panics
+    /// If one of them is somewhere, saying where and in which form.
+    pub fn assert_tells_nothing_of<T: AsRef<str>>(&self, keys: impl IntoIterator<Item = T>) {
+        let secrets = Secrets::of(keys);
+        for page in ADMIN_PAGES {
+            let reply = self.admin.get(page);
+            assert_eq!(reply.status, 200, "{page}");
+            secrets.assert_not_in(page, &reply.body);
+        }
+        secrets.assert_not_in("the log", self.log());
+    }
+
+    /// Envoy's administration interface.
+    pub fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// Connections held open at the same time: Envoy spreads them over its workers evenly.
+    pub fn spread(&self) -> Vec<Client> {
+        (0..3 * self.bootstrap.concurrency).map(|_| self.connect()).collect()
+    }
+
+    /// One of the filter's counters or gauges, by the name that the README gives it; 0 if it is not there (yet).
+    pub fn stat(&self, name: &str) -> u64 {
+        self.admin.stat(&format!("wasmcustom.attestation.{name}"))
     }
 }
 
@@ -162,6 +234,22 @@ pub struct Verdict {
     pub is_accepted: bool,
     /// What was logged in the meantime.
     pub log: String,
+}
+
+/// The file with the name of a row of Envoys that take over from each other, in the directory of the last one.
+const BASE_ID: &str = "base-id";
+
+fn restart_arguments(restart: Option<&Restart>, directory: &Path) -> Vec<String> {
+    let hurry = ["--drain-strategy", "immediate", "--drain-time-s", "1", "--parent-shutdown-time-s", "2"];
+    let path = directory.join(BASE_ID).display().to_string();
+    let place = match restart {
+        None => return vec!["--disable-hot-restart".into()],
+        Some(Restart::First) => vec!["--use-dynamic-base-id".into(), "--base-id-path".into(), path],
+        Some(Restart::Later { base_id, epoch }) => {
+            vec!["--base-id".into(), base_id.clone(), "--restart-epoch".into(), epoch.to_string()]
+        }
+    };
+    hurry.map(String::from).into_iter().chain(place).collect()
 }
 
 struct Process {
@@ -175,7 +263,7 @@ impl Process {
         let config = bootstrap.write(directory.path(), upstream);
         let log = File::create(directory.path().join("envoy.log")).expect("create the log");
         let child = Command::new(bootstrap.binary())
-            .arg("--disable-hot-restart")
+            .args(restart_arguments(bootstrap.restart.as_ref(), directory.path()))
             .args(["--concurrency", &bootstrap.concurrency.to_string()])
             .args(["--log-level", bootstrap.log_level])
             .args(["--file-flush-interval-msec", "20"])
@@ -207,6 +295,11 @@ impl Process {
         }
     }
 
+    /// The name of the row of Envoys that this one is the last of.
+    fn base_id(&self) -> Option<String> {
+        Some(fs::read_to_string(self.directory.path().join(BASE_ID)).ok()?.trim().to_owned())
+    }
+
     fn log_path(&self) -> PathBuf {
         self.directory.path().join("envoy.log")
     }
@@ -220,6 +313,10 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(base_id) = self.base_id() {
+            // Envoy leaves this behind; in its name the base id is multiplied by ten.
+            let _ = fs::remove_file(format!("/dev/shm/envoy_shared_memory_{base_id}0"));
+        }
         let log = self.log();
         if thread::panicking() {
             eprintln!("--- Envoy's log, from {} on ---\n{}", self.log_path().display(), last_lines(&log, 150));
@@ -229,7 +326,8 @@ impl Drop for Process {
     }
 }
 
+/// The end of a log, without the hundred long lines in which Envoy says what it is made of.
 fn last_lines(log: &str, count: usize) -> String {
-    let lines: Vec<&str> = log.lines().collect();
+    let lines: Vec<&str> = log.lines().filter(|line| !line.contains("[source/server/server.cc:467]")).collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }

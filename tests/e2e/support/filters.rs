@@ -22,6 +22,35 @@ pub fn jwt_authn(provider: &IdentityProvider) -> Value {
     })
 }
 
+/// Asks a service of [`super::authorization`], named by its cluster, over HTTP; what it answers in `x-auth-*` becomes
+/// headers of the request and members of the dynamic metadata.
+pub fn ext_authz_http(cluster: &str) -> Value {
+    let named = json!({"patterns": [{"prefix": "x-auth-"}]});
+    json!({
+        "name": "envoy.filters.http.ext_authz",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+            "transport_api_version": "V3",
+            "http_service": {
+                "server_uri": {"uri": "http://authorization.example", "cluster": cluster, "timeout": "10s"},
+                "authorization_response": {"allowed_upstream_headers": named, "dynamic_metadata_from_headers": named},
+            },
+        },
+    })
+}
+
+/// Asks a service of [`super::authorization`], named by its cluster, over gRPC.
+pub fn ext_authz_grpc(cluster: &str) -> Value {
+    json!({
+        "name": "envoy.filters.http.ext_authz",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+            "transport_api_version": "V3",
+            "grpc_service": {"envoy_grpc": {"cluster_name": cluster}, "timeout": "10s"},
+        },
+    })
+}
+
 /// Writes dynamic metadata.
 pub fn metadata(namespace: &str, value: &Value) -> Value {
     json!({

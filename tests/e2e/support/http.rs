@@ -29,6 +29,14 @@ impl Client {
         Self::over(Box::new(tcp(address)))
     }
 
+    /// Opens a plain connection.
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub fn try_connect(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self::over(Box::new(try_tcp(address)?)))
+    }
+
     /// Speaks HTTP over a stream that is already open.
     pub fn over(stream: Box<dyn Stream>) -> Self {
         Self { stream: BufReader::new(stream) }
@@ -39,7 +47,15 @@ impl Client {
     /// # Panics
     /// If the peer closes instead of answering.
     pub fn send(&mut self, request: &Request) -> Reply {
-        self.try_send_raw(&request.to_bytes(), &request.method).expect("a reply")
+        self.try_send(request).expect("a reply")
+    }
+
+    /// Sends a request and waits for its reply.
+    ///
+    /// # Errors
+    /// When the peer closes instead of answering, or keeps silent for too long.
+    pub fn try_send(&mut self, request: &Request) -> io::Result<Reply> {
+        self.try_send_raw(&request.to_bytes(), &request.method)
     }
 
     /// Sends any bytes and reads whatever reply they bring; `None` if the peer closed without one.
@@ -61,22 +77,26 @@ impl Client {
 
 /// A connected socket that does not wait for ever.
 pub fn tcp(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).expect("connect");
-    stream.set_nodelay(true).expect("no delay");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
-    stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
-    stream
+    try_tcp(address).expect("connect")
+}
+
+fn try_tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
 
 /// A request to be sent.
 #[derive(Clone, Debug)]
 pub struct Request {
-    method: String,
-    target: String,
-    host: Option<Vec<u8>>,
-    headers: Lines,
-    body: Option<Vec<u8>>,
-    trailers: Lines,
+    pub(super) method: String,
+    pub(super) target: String,
+    pub(super) host: Option<Vec<u8>>,
+    pub(super) headers: Lines,
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) trailers: Lines,
 }
 
 impl Request {
@@ -175,7 +195,7 @@ fn write_line(bytes: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 pub struct Reply {
     /// The status code.
     pub status: u16,
-    headers: Lines,
+    pub(super) headers: Lines,
     /// The body, out of its chunks.
     pub body: Vec<u8>,
 }
@@ -198,6 +218,11 @@ impl Reply {
         let count = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).count();
         assert!(count < 2, "{name} came {count} times");
         find(&self.headers, name).map(latin1)
+    }
+
+    /// Whether the peer closes the connection after this reply.
+    pub fn is_last(&self) -> bool {
+        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
     /// The body as text.

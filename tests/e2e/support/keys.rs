@@ -70,22 +70,6 @@ pub fn openssl(arguments: &[&str], input: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Pieces of these keys, as PEM and as base64 of PEM: none may ever be found in a log or an answer.
-pub fn secrets(keys: &[&str]) -> Vec<String> {
-    keys.iter().flat_map(|key| [pieces(&base64(key), 44), pieces(&bodies(key), 8)].concat()).collect()
-}
-
-/// The base64 between the armour lines, without its line breaks.
-fn bodies(pem: &str) -> String {
-    pem.lines().filter(|line| !line.starts_with("-----")).collect()
-}
-
-/// Pieces of 24 characters, after what tells nothing: the armour, the ASN.1 prefix.
-fn pieces(text: &str, skipped: usize) -> Vec<String> {
-    let bytes = text.as_bytes().get(skipped..).unwrap_or_default();
-    bytes.chunks_exact(24).map(|piece| String::from_utf8_lossy(piece).into_owned()).collect()
-}
-
 /// A small file that the tests keep beside them.
 pub fn fixture(name: &str) -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/");

@@ -11,7 +11,7 @@ const HTTP_CONNECTION_MANAGER: &str =
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
 /// The listener that clients connect to.
-pub fn public(bootstrap: &Bootstrap, filter: Value) -> Value {
+pub fn public(bootstrap: &Bootstrap, filter: Value, port: u16) -> Value {
     let mut filters = bootstrap.filters.clone();
     filters.push(filter);
     let mut chain = json!({"filters": [http(bootstrap.http.clone(), filters, &bootstrap.routes)]});
@@ -20,17 +20,17 @@ pub fn public(bootstrap: &Bootstrap, filter: Value) -> Value {
     }
     json!({
         "name": "public",
-        "address": loopback(0),
+        "address": loopback(port),
         "connection_balance_config": {"exact_balance": {}},
         "filter_chains": [chain],
     })
 }
 
-/// The internal listener that answers with the key file.
-pub fn signing_key(path: &Path) -> Value {
+/// The internal listener that answers with the key file where the route matches.
+pub fn signing_key(path: &Path, route_match: &Value) -> Value {
     let body = json!({"filename": path, "watched_directory": {"path": path.parent()}});
     let answer = json!({
-        "match": {"prefix": "/"},
+        "match": route_match,
         "direct_response": {"status": 200, "body": body},
     });
     json!({
@@ -116,7 +116,8 @@ fn http(fields: Value, mut filters: Vec<Value>, routes: &[Value]) -> Value {
     json!({"name": "http", "typed_config": config})
 }
 
-fn cluster(name: &str, address: &Value) -> Value {
+/// A cluster of one endpoint.
+pub fn cluster(name: &str, address: &Value) -> Value {
     json!({
         "name": name,
         "connect_timeout": "5s",

@@ -15,14 +15,6 @@ pub fn the_refusal(log: &str) -> String {
     line.to_owned()
 }
 
-/// # Panics
-/// If any of the secrets is in the text.
-pub fn assert_no_secret(text: &str, secrets: &[String]) {
-    for secret in secrets {
-        assert!(!text.contains(secret.as_str()), "key bytes in:\n{text}");
-    }
-}
-
 fn is_error(line: &str) -> bool {
     line.contains("[error]") || line.contains("[critical]")
 }

@@ -2,8 +2,12 @@
 
 /// What Envoy tells about itself.
 mod admin;
+/// Services that Envoy asks who is calling.
+pub mod authorization;
 /// The configuration that an Envoy is started with.
 mod bootstrap;
+/// Clients that verify without a rest.
+mod crowd;
 /// A running Envoy, or one that refused to run.
 mod envoy;
 /// Waiting for a condition, with a deadline.
@@ -12,10 +16,14 @@ mod eventually;
 pub mod filters;
 /// Requests and replies over a plain socket.
 mod http;
+/// Requests and replies over HTTP/2.
+mod http2;
 /// An identity provider.
 pub mod idp;
 /// An independent reading of what the filter signed.
 mod jose;
+/// How key files lie and are replaced.
+mod key_directory;
 /// Keys: the published vectors, and odd ones made with OpenSSL.
 pub mod keys;
 /// The pieces of an Envoy configuration.
@@ -30,6 +38,8 @@ pub mod odd_keys;
 mod paths;
 /// The files a test replaces while Envoy watches them.
 mod replaced;
+/// A search for private keys.
+mod secrets;
 /// Certificates, and connections that show them.
 pub mod tls;
 /// The log of a worker that fell.
@@ -38,10 +48,13 @@ mod traps;
 mod upstream;
 
 pub use bootstrap::{Bootstrap, Configuration};
+pub use crowd::Crowd;
 pub use envoy::Envoy;
 pub use eventually::eventually;
 pub use http::{Client, Reply, Request};
+pub use http2::Http2Client;
 pub use jose::{Assertion, KeySet, Members};
+pub use secrets::Secrets;
 pub use upstream::Seen;
 
 /// The host that requests are for unless the test says otherwise.

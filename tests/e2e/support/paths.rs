@@ -8,15 +8,26 @@ pub fn envoy() -> PathBuf {
     env::var_os("ENVOY").map_or_else(|| repository(".envoy/1.40.0/envoy"), PathBuf::from)
 }
 
+/// An Envoy older than the foreign function `sign`: `$ENVOY_WITHOUT_SIGN`, else the one that `make envoy-without-sign`
+/// fetched.
+///
+/// # Panics
+/// If there is none, saying how to get it.
+pub fn envoy_without_sign() -> PathBuf {
+    let path = env::var_os("ENVOY_WITHOUT_SIGN").map_or_else(|| repository(".envoy/1.36.4/envoy"), PathBuf::from);
+    assert!(path.is_file(), "no Envoy at {}: `make envoy-without-sign` fetches one", path.display());
+    path
+}
+
 /// The module: `$ATTESTATION_FILTER_WASM`, else the one that `make wasm` built.
 pub fn module() -> PathBuf {
     env::var_os("ATTESTATION_FILTER_WASM")
         .map_or_else(|| repository("target/wasm32-wasip1/release/attestation_filter.wasm"), PathBuf::from)
 }
 
-/// The key file of an Envoy whose files are in `directory`. It has a directory of its own, which Envoy watches.
-pub fn key_file(directory: &Path) -> PathBuf {
-    directory.join("keys/signing-key.pem")
+/// Where the key file is of an Envoy whose files are in `directory`.
+pub fn keys(directory: &Path) -> PathBuf {
+    directory.join("keys")
 }
 
 /// The discovery response of an Envoy whose files are in `directory`, in a watched directory of its own.

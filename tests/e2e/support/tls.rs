@@ -40,6 +40,18 @@ impl Authority {
         Identity { key, certificate }
     }
 
+    /// The same, with a whole subject.
+    pub fn certify_subject(&self, subject: &[(DnType, &str)], names: &[SanType]) -> Identity {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = params("", names);
+        params.distinguished_name = DistinguishedName::new();
+        for (kind, value) in subject {
+            params.distinguished_name.push(kind.clone(), *value);
+        }
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        Identity { key, certificate }
+    }
+
     /// The server side: shows a certificate for `localhost` and verifies the client's, if it has one.
     pub fn transport_socket(&self) -> Value {
         let server = self.certify("localhost", &[dns("localhost")]);
@@ -48,6 +60,7 @@ impl Authority {
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
                 "common_tls_context": {
+                    "alpn_protocols": ["h2", "http/1.1"],
                     "tls_certificates": [{
                         "certificate_chain": {"inline_string": server.certificate.pem()},
                         "private_key": {"inline_string": server.key.serialize_pem()},
@@ -63,6 +76,13 @@ impl Authority {
         let name = ServerName::try_from("localhost").expect("a server name");
         let connection = ClientConnection::new(Arc::new(self.client_config(identity)), name).expect("a TLS client");
         Client::over(Box::new(StreamOwned::new(connection, tcp(address))))
+    }
+
+    /// The client side of HTTP/2 (RFC 9113, section 3.2), without a certificate of its own.
+    pub(super) fn http2_client_config(&self) -> ClientConfig {
+        let mut config = self.client_config(None);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        config
     }
 
     fn client_config(&self, identity: Option<&Identity>) -> ClientConfig {

@@ -10,7 +10,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use super::message::{
-    Lines, content_length, from_latin1, is_chunked, latin1, read_chunked, read_lines, read_sized, read_start_line,
+    Lines, content_length, find, from_latin1, is_chunked, latin1, read_chunked, read_lines, read_sized, read_start_line,
 };
 
 /// An HTTP/1.1 server on a port of the kernel's choice. Its thread ends with the test process.
@@ -49,6 +49,12 @@ impl Upstream {
 /// A request as the upstream received it.
 #[derive(Debug)]
 pub struct Seen {
+    /// The request line.
+    pub start_line: String,
+    /// The method.
+    pub method: String,
+    /// The path, and the query if there is one.
+    pub target: String,
     headers: Lines,
     trailers: Lines,
 }
@@ -57,7 +63,12 @@ impl Seen {
     /// Reads the upstream's answer.
     pub fn from_json(body: &Value) -> Option<Self> {
         let seen = body.get("seen")?;
+        let start_line = seen.get("start_line")?.as_str()?;
+        let mut parts = start_line.split(' ').map(str::to_owned);
         Some(Self {
+            start_line: start_line.to_owned(),
+            method: parts.next()?,
+            target: parts.next()?,
             headers: lines_from_json(seen.get("headers")?)?,
             trailers: lines_from_json(seen.get("trailers")?)?,
         })
@@ -124,14 +135,26 @@ fn serve_connection(stream: TcpStream, count: &AtomicUsize) -> io::Result<()> {
 
 fn answer(start_line: &[u8], headers: &Lines, trailers: &Lines) -> Vec<u8> {
     let body = json!({"seen": {
+        "start_line": latin1(start_line),
         "headers": lines_to_json(headers),
         "trailers": lines_to_json(trailers),
     }})
     .to_string();
-    let length = body.len();
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+    let head = head(start_line, headers, body.len());
     let body = if start_line.starts_with(b"HEAD ") { String::new() } else { body };
     [head.into_bytes(), body.into_bytes()].concat()
+}
+
+/// A tunnel is opened at once; the description is what comes out of it first.
+fn head(start_line: &[u8], headers: &Lines, length: usize) -> String {
+    if start_line.starts_with(b"CONNECT ") {
+        return "HTTP/1.1 200 OK\r\n\r\n".into();
+    }
+    if let Some(protocol) = find(headers, "upgrade") {
+        let protocol = latin1(protocol);
+        return format!("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: {protocol}\r\n\r\n");
+    }
+    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n")
 }
 
 fn lines_to_json(lines: &Lines) -> Value {

@@ -196,8 +196,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// This program is at `TARGET/release/examples/demo`.
+/// This program is at `TARGET/release/demo`.
 fn target_directory() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
-    program.ancestors().nth(3).map_or_else(|| root().join("target"), Path::to_owned)
+    program.ancestors().nth(2).map_or_else(|| root().join("target"), Path::to_owned)
 }

@@ -1,0 +1,417 @@
+//! What an operator sees: access log, statistics, log lines; and what nobody sees there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::support::filters::{jwt_authn, metadata};
+use crate::support::idp::IdentityProvider;
+use crate::support::keys::{A, B, KID_A, KID_B, RSA, X_A, Y_A, pem};
+use crate::support::log::ours;
+use crate::support::tls::Authority;
+use crate::support::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, JWKS_PATH, Request, eventually};
+
+const README: &str = include_str!("../../README.md");
+
+/// A route to the upstream with settings of its own.
+fn route(path: &str, settings: &Value) -> Value {
+    json!({
+        "match": {"path": path},
+        "metadata": {"filter_metadata": {"attestation": settings}},
+        "route": {"cluster": "upstream"},
+    })
+}
+
+fn user(path: &str) -> Request {
+    Request::get(path).header("x-auth-user", "u-1")
+}
+
+fn from_headers() -> Value {
+    json!([{"headers": {"sub": "x-auth-user", "name": "x-auth-name", "groups": "x-auth-groups"}}])
+}
+
+/// An access log with the path, and jti and kid as the README says.
+fn access_log() -> Value {
+    let format =
+        "ACCESS %REQ(:PATH)% %FILTER_STATE(wasm.attestation.jti:PLAIN)% %FILTER_STATE(wasm.attestation.kid:PLAIN)%\n";
+    json!({"access_log": [{
+        "name": "envoy.access_loggers.stdout",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+            "log_format": {"text_format_source": {"inline_string": format}},
+        },
+    }]})
+}
+
+/// What the access log says of a request: jti and kid.
+fn logged_access(envoy: &Envoy, path: &str) -> (String, String) {
+    let start = format!("ACCESS {path} ");
+    eventually(path, || {
+        let log = envoy.log();
+        let mut fields = log.lines().find_map(|line| line.strip_prefix(&start))?.split(' ').map(str::to_owned);
+        Some((fields.next()?, fields.next()?))
+    })
+}
+
+#[test]
+fn the_access_log_names_the_assertion() {
+    for (format, variable) in
+        ["jti", "kid"].map(|name| (name, format!("%FILTER_STATE(wasm.attestation.{name}:PLAIN)%")))
+    {
+        assert!(README.contains(&variable), "the README shows the {format}");
+    }
+    let envoy = Bootstrap::new(json!({"signing_key": A, "identity_sources": from_headers()}))
+        .http(access_log())
+        .route(route("/skip", &json!({"on_missing_identity": "skip"})))
+        .route(route("/deny", &json!({"on_missing_identity": "deny"})))
+        .route(route("/nothing", &json!({"pass_identity_headers": false})))
+        .route(route("/wrong", &json!({"on_missing_identity": "perhaps"})))
+        .start();
+    let mut client = envoy.connect();
+    // Over one connection, signed and unsigned in turn: nothing of one request is left for the next.
+    for (number, unsigned) in
+        ["/skip", "/deny", "/nothing", "/wrong", JWKS_PATH, "/.well-known/pomerium"].iter().enumerate()
+    {
+        let signed = format!("/signed/{number}");
+        let assertion = Assertion::read(&client.send(&user(&signed)).token());
+        let expected = (assertion.claim("jti").as_str().unwrap().to_owned(), KID_A.to_owned());
+        assert_eq!(logged_access(&envoy, &signed), expected);
+        client.send(&Request::get(unsigned));
+        assert_eq!(logged_access(&envoy, unsigned), ("-".into(), "-".into()), "{unsigned}");
+    }
+    client.send(&Request::get("/bad-host").host("a:b:c"));
+    assert_eq!(logged_access(&envoy, "/bad-host"), ("-".into(), "-".into()));
+}
+
+#[test]
+fn the_access_log_names_a_kept_assertion_each_time() {
+    let envoy = Bootstrap::new(json!({"signing_key": A, "reuse": "60s"})).http(access_log()).start();
+    let [first, second] = ["/1", "/2"].map(|path| (envoy.get(path).token(), logged_access(&envoy, path)));
+    assert_eq!(first, second);
+    assert_eq!(*Assertion::read(&first.0).claim("jti"), first.1.0);
+}
+
+/// The statistics that the README documents, with the kid of [`A`] where it says KID.
+fn documented() -> BTreeSet<String> {
+    let table = README.split_once("## What to watch").expect("the section").1.split("\n## ").next().expect("its text");
+    let cells = table.lines().filter(|line| line.starts_with("| `")).filter_map(|line| line.split('|').nth(1));
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).flat_map(expanded).collect()
+}
+
+/// `attestation.refused.{a,b}` and `.a` without their prefix, one for each of the braces.
+fn expanded(name: &str) -> Vec<String> {
+    let name = name.strip_prefix("attestation").unwrap_or(name).trim_start_matches('.').replace("KID", KID_A);
+    match name.split_once('{') {
+        None => vec![name],
+        Some((start, list)) => {
+            list.trim_end_matches('}').split(',').map(|end| format!("{start}{}", end.trim())).collect()
+        }
+    }
+}
+
+/// What real traffic cannot bring about: the host's function would have to fail after it has worked.
+const OUT_OF_REACH: [&str; 2] = ["sign_fallbacks", "refused.not_signed"];
+
+/// A statistic, and requests that make it grow by so much.
+struct Event {
+    stat: &'static str,
+    requests: Vec<Request>,
+    growth: u64,
+}
+
+fn event(stat: &'static str, growth: u64, requests: impl Into<Vec<Request>>) -> Event {
+    Event { stat, requests: requests.into(), growth }
+}
+
+fn events() -> Vec<Event> {
+    let spoof =
+        |request: Request| request.header("x-pomerium-claim-email", "eve").header("X_Pomerium.Claim-Name", "eve");
+    vec![
+        event("signed.host", 3, vec![user("/"); 3]),
+        event("skipped", 2, vec![Request::get("/skip"); 2]),
+        event("skipped", 0, [user("/skip")]),
+        event("refused.missing_identity", 1, [Request::get("/deny")]),
+        event("refused.bad_host", 1, [Request::get("/").host("a:b:c")]),
+        event("refused.too_long", 1, [user("/").header("x-auth-name", "n".repeat(4000))]),
+        event("refused.bad_route", 1, [user("/wrong")]),
+        event("spoofs_stripped", 2, [spoof(user("/"))]),
+        event("spoofs_stripped", 2, [spoof(Request::get("/skip"))]),
+        event(
+            "spoofs_stripped",
+            1,
+            [Request::new("POST", "/").trailer(ASSERTION_HEADER, "forged").trailer("x-kept", "1")],
+        ),
+        event("spoofs_stripped", 0, [user("/").header("x-pomerium-claims", "kept")]),
+        event("groups_removed", 2, [user("/groups").header("x-auth-groups", "a,b,c")]),
+        event("groups_removed", 0, [user("/").header("x-auth-groups", "a,b,c")]),
+        event("jwks_served", 2, [Request::get(JWKS_PATH), Request::new("HEAD", JWKS_PATH)]),
+        event("jwks_served", 1, [Request::get(JWKS_PATH).header("if-none-match", "*")]),
+        event("jwks_served", 0, [user("/.well-known/pomerium"), user("/")]),
+    ]
+}
+
+#[test]
+fn every_documented_statistic_moves_when_its_event_happens() {
+    let configuration = json!({
+        "signing_key_file": "/signing-key.pem",
+        "signing_key_refresh": "0.1s",
+        "identity_sources": from_headers(),
+        "max_assertion_bytes": 2000,
+    });
+    let envoy = Bootstrap::new(configuration)
+        .key_file("")
+        .dynamic()
+        // A request without a request ID cannot be bound to it; Envoy would give it one.
+        .http(json!({"generate_request_id": false}))
+        .route(route("/skip", &json!({"on_missing_identity": "skip"})))
+        .route(route("/deny", &json!({"on_missing_identity": "deny"})))
+        .route(route("/groups", &json!({"jwt_groups_filter": ["a"]})))
+        .route(route("/wrong", &json!({"on_missing_identity": "perhaps"})))
+        .start();
+    let mut moved: BTreeSet<&str> = check_key_file_statistics(&envoy).into();
+    for event in events() {
+        let before = envoy.stat(event.stat);
+        for request in &event.requests {
+            envoy.send(request);
+        }
+        assert_eq!(envoy.stat(event.stat) - before, event.growth, "{}: {:?}", event.stat, event.requests);
+        moved.insert(event.stat);
+    }
+    moved.extend(check_statistics_of_other_configurations(&envoy));
+    eventually("the histogram", || (sample(&envoy, "attestation_sign_duration_us_count") > 0.0).then_some(()));
+    moved.insert("sign_duration_us");
+
+    let by_kid = format!("signed_by_kid.{KID_A}");
+    assert!(envoy.stat(&by_kid) > 0);
+    let moved = moved.into_iter().chain([by_kid.as_str()]).chain(OUT_OF_REACH).map(str::to_owned).collect();
+    assert_eq!(documented(), moved, "the README documents what moves here");
+    assert_eq!(documented(), present(&envoy), "and what Envoy shows");
+}
+
+/// Starts with an empty key file. Leaves [`A`] and [`B`] in it.
+fn check_key_file_statistics(envoy: &Envoy) -> [&'static str; 5] {
+    eventually("a failed load", || (envoy.stat("key_load_failures") > 0).then_some(()));
+    assert_eq!(envoy.stat("key_loads"), 0);
+    let before = envoy.stat("refused.no_key");
+    assert_eq!(envoy.get("/").status, 503);
+    assert_eq!(envoy.stat("refused.no_key"), before + 1);
+
+    envoy.replace_key_file(format!("{}{}", pem(A), pem(B)));
+    eventually("a load", || (envoy.get("/").status == 200).then_some(()));
+    assert!(envoy.stat("key_loads") > 0);
+    assert_eq!(envoy.stat("keys_published"), 2);
+    let age = jsonwebtoken::get_current_timestamp() - envoy.stat("last_key_load_seconds");
+    assert!(age < 30, "the last load is said to be {age} seconds ago");
+    ["key_load_failures", "refused.no_key", "key_loads", "keys_published", "last_key_load_seconds"]
+}
+
+fn check_statistics_of_other_configurations(envoy: &Envoy) -> [&'static str; 4] {
+    envoy.reconfigure("in Wasm", json!({"signing_key": A, "signer": "wasm"}));
+    let before = envoy.stat("signed.wasm");
+    envoy.get("/").token();
+    assert_eq!(envoy.stat("signed.wasm"), before + 1);
+    assert_eq!(envoy.stat("keys_published"), 1);
+
+    envoy.reconfigure("again", json!({"signing_key": A, "reuse": "60s"}));
+    let (before, signed) = (envoy.stat("reused"), envoy.stat("signed.host"));
+    envoy.get("/").token();
+    assert_eq!(envoy.stat("reused"), before + 1);
+    assert_eq!(envoy.stat("signed.host"), signed, "what is used again is not signed");
+
+    check_refusal(envoy, "refused.unbound", 400, &Request::get("/"), json!({"bind": ["request_id"]}));
+    let key = json!({"kty": "EC", "crv": "P-256", "kid": KID_A, "x": X_A, "y": Y_A});
+    let trusted = json!([{"issuer": "frontend.example.com", "jwks": {"keys": [key]}}]);
+    let forged = Request::get("/").header(ASSERTION_HEADER, "forged");
+    let actor = json!({"actor": {"trusted": trusted, "on_unverifiable": "deny"}});
+    check_refusal(envoy, "refused.bad_actor", 401, &forged, actor);
+    ["signed.wasm", "reused", "refused.unbound", "refused.bad_actor"]
+}
+
+/// A request that is refused once this configuration is in force, and counted from then on.
+fn check_refusal(envoy: &Envoy, stat: &str, status: u16, request: &Request, mut configuration: Value) {
+    configuration["signing_key"] = A.into();
+    envoy.push_accepted(configuration);
+    eventually(stat, || (envoy.send(request).status == status).then_some(()));
+    let before = envoy.stat(stat);
+    assert_eq!(envoy.send(request).status, status, "{stat}");
+    assert_eq!(envoy.stat(stat), before + 1, "{stat}");
+}
+
+/// The filter's statistics as Envoy shows them, histograms too.
+fn present(envoy: &Envoy) -> BTreeSet<String> {
+    let text = envoy.admin().get("/stats").text();
+    let names = text.lines().filter_map(|line| line.strip_prefix("wasmcustom.attestation.")?.split(':').next());
+    names.filter(|name| !name.contains(KID_B)).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_worker_and_every_configuration_counts_into_the_same_statistics() {
+    let envoy = Bootstrap::new(json!({"signing_key": A})).workers(2).dynamic().start();
+    for (total, label) in [(6, "first"), (12, "second")] {
+        envoy.spread().iter_mut().for_each(|client| drop(client.send(&Request::get("/")).token()));
+        assert_eq!(envoy.stat("signed.host"), total, "{label}");
+        assert_eq!(envoy.stat(&format!("signed_by_kid.{KID_A}")), total, "{label}");
+        envoy.push_accepted(json!({"signing_key": A, "audience": label}));
+    }
+}
+
+#[test]
+fn prometheus_can_read_the_statistics() {
+    let envoy = Bootstrap::new(json!({"signing_key": format!("{}{}", pem(A), pem(RSA))})).start();
+    let duration = "attestation_sign_duration_us";
+    eventually("the histogram", || {
+        envoy.get("/").token();
+        (sample(&envoy, &format!("{duration}_count")) > 5.0).then_some(())
+    });
+    let metrics = prometheus(&envoy);
+    for name in documented().iter().filter(|name| *name != "sign_duration_us") {
+        let name = format!("attestation_{}", name.replace('.', "_"));
+        assert_eq!(metrics.samples.get(&name).map(Vec::len), Some(1), "{name}");
+        let kind = if name.ends_with("published") || name.ends_with("seconds") { "gauge" } else { "counter" };
+        assert_eq!(metrics.kinds.get(&name).map(String::as_str), Some(kind), "{name}");
+    }
+    assert_eq!(metrics.kinds[duration], "histogram");
+    let buckets: Vec<f64> = metrics.samples[&format!("{duration}_bucket")].iter().map(|(_, value)| *value).collect();
+    assert!(buckets.is_sorted(), "buckets are cumulative: {buckets:?}");
+    assert_eq!(buckets.last(), Some(&metrics.samples[&format!("{duration}_count")][0].1));
+    let microseconds = metrics.samples[&format!("{duration}_sum")][0].1 / buckets[buckets.len() - 1];
+    assert!((1.0..100_000.0).contains(&microseconds), "a signature takes {microseconds} µs");
+}
+
+/// The filter's part of a Prometheus exposition.
+struct Metrics {
+    kinds: BTreeMap<String, String>,
+    /// By name: labels and value.
+    samples: BTreeMap<String, Vec<(String, f64)>>,
+}
+
+/// Reads `/stats/prometheus` as strictly as the text format allows.
+fn prometheus(envoy: &Envoy) -> Metrics {
+    let mut metrics = Metrics { kinds: BTreeMap::new(), samples: BTreeMap::new() };
+    let text = envoy.admin().get("/stats/prometheus").text();
+    for line in text.lines().filter(|line| line.contains("attestation_") && !line.contains("vm_reload")) {
+        if let Some(declaration) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = declaration.split_once(' ').unwrap_or_else(|| panic!("{line}"));
+            assert!(metrics.kinds.insert(name.into(), kind.into()).is_none(), "declared twice: {line}");
+            continue;
+        }
+        let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
+        let (name, labels) = series.split_once('{').unwrap_or_else(|| panic!("{line}"));
+        assert!(is_metric_name(name), "{line}");
+        let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        assert!(metrics.kinds.contains_key(base) || metrics.kinds.contains_key(name), "used before declared: {line}");
+        let labels = labels.strip_suffix('}').unwrap_or_else(|| panic!("{line}"));
+        let value = value.parse().unwrap_or_else(|e| panic!("{e}: {line}"));
+        metrics.samples.entry(name.into()).or_default().push((labels.into(), value));
+    }
+    metrics
+}
+
+fn is_metric_name(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'))
+}
+
+/// The one sample of a metric; 0 if there is none.
+fn sample(envoy: &Envoy, name: &str) -> f64 {
+    prometheus(envoy).samples.get(name).map_or(0.0, |samples| samples[0].1)
+}
+
+#[test]
+fn the_debug_log_says_which_identity_source_won() {
+    let authority = Authority::new();
+    let envoy = Bootstrap::new(json!({"signing_key": A, "identity_sources": [
+        {"headers": {"sub": "x-auth-user"}},
+        {"metadata": {"namespace": "test.by-path", "path": ["payload"]}},
+        {"client_certificate": {"sub": "subject"}},
+    ]}))
+    .transport_socket(authority.transport_socket())
+    .log_level("debug")
+    .start();
+    let certificate = authority.certify("workload", &[]);
+    let mut with = authority.connect(envoy.address(), Some(&certificate));
+    let mut without = authority.connect(envoy.address(), None);
+    let mut lines = |request: &Request, is_certified: bool| {
+        let mark = envoy.log().len();
+        let client = if is_certified { &mut with } else { &mut without };
+        client.send(request).token();
+        eventually("a line about the identity", || {
+            let log = envoy.log_since(mark);
+            let line = ours(&log).into_iter().find(|line| line.contains("identity"))?;
+            Some(line.split_once("wasm log").expect("a line of ours").1.to_owned())
+        })
+    };
+    let headers = lines(&user("/"), true);
+    let certificate = lines(&Request::get("/"), true);
+    let nobody = lines(&Request::get("/"), false);
+    assert!(headers.contains("headers") && !headers.contains("certificate"), "{headers}");
+    assert!(certificate.contains("certificate") && !certificate.contains("headers"), "{certificate}");
+    assert!(!nobody.contains("headers") && !nobody.contains("certificate"), "{nobody}");
+}
+
+#[test]
+fn the_debug_log_tells_one_metadata_source_from_another() {
+    let source = |namespace: &str| json!({"metadata": {"namespace": namespace}});
+    let who = json!({"who": {"sub": "u-1"}});
+    for (winner, order) in
+        [("test.one", ["test.none", "test.one", "test.two"]), ("test.two", ["test.two", "test.none", "test.one"])]
+    {
+        let envoy = Bootstrap::new(json!({"signing_key": A, "identity_sources": order.map(source)}))
+            .filter(metadata("test.one", &who))
+            .filter(metadata("test.two", &who))
+            .log_level("debug")
+            .start();
+        envoy.get("/").token();
+        let log = envoy.log();
+        let lines: Vec<&str> = ours(&log).into_iter().filter(|line| line.contains("identity")).collect();
+        assert!(lines.iter().any(|line| line.contains(winner)), "a line names {winner}: {lines:#?}");
+    }
+}
+
+#[test]
+fn no_line_of_ours_has_a_token() {
+    let provider = IdentityProvider::new();
+    let bearer = provider.bearer(json!({"sub": "u-1", "email": "ada@example.com"}));
+    let configuration = |limit: usize| {
+        json!({
+            "signing_key": A,
+            "user_endpoints": true,
+            "reuse": "60s",
+            "jwt_claims_headers": ["email"],
+            "max_assertion_bytes": limit,
+        })
+    };
+    let envoy = Bootstrap::new(configuration(8000))
+        .filter(jwt_authn(&provider))
+        .route(route("/deny", &json!({"on_missing_identity": "deny"})))
+        .route(route("/wrong", &json!({"on_missing_identity": "perhaps"})))
+        .dynamic()
+        .workers(2)
+        .log_level("trace")
+        .start();
+    let forged = envoy.get("/").token();
+    let mut tokens = vec![bearer.clone(), forged.clone()];
+    for update in [None, Some(configuration(20))] {
+        if let Some(too_short) = update {
+            envoy.push_accepted(too_short);
+        }
+        for path in ["/", "/deny", "/wrong", "/.pomerium/jwt", "/.pomerium/user", JWKS_PATH] {
+            let request =
+                Request::new("POST", path).header(ASSERTION_HEADER, &forged).trailer(ASSERTION_HEADER, &forged);
+            for request in [request.clone(), request.header("authorization", &bearer), user(path)] {
+                tokens.extend(envoy.send(&request).try_seen().and_then(|seen| seen.one(ASSERTION_HEADER)));
+            }
+        }
+    }
+    let log = envoy.log();
+    let ours = ours(&log);
+    assert!(ours.len() > 20, "the filter logs something at trace level");
+    assert!(tokens.len() > 5 && log.contains("eyJ"), "there were tokens, and Envoy itself logs headers at this level");
+    for line in ours {
+        assert!(!line.contains("eyJ"), "{line}");
+        let pieces = tokens.iter().flat_map(|token| token.split(['.', ' '])).filter(|piece| piece.len() > 20);
+        for piece in pieces {
+            assert!(!line.contains(piece), "{line}");
+        }
+    }
+}
