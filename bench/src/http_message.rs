@@ -1,0 +1,39 @@
+//! As much of HTTP/1.1 as both ends of the bench speak.
+
+use memchr::memmem;
+
+/// The length of the head, with the empty line, if it is all there.
+pub(crate) fn head_length(bytes: &[u8]) -> Option<usize> {
+    memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4)
+}
+
+/// The length of the whole response, if its head is there. None of ours is chunked.
+pub(crate) fn response_length(bytes: &[u8]) -> Option<usize> {
+    const NAME: &[u8] = b"content-length: ";
+    let head = bytes.get(..head_length(bytes)?)?;
+    let value = head.get(memmem::find(head, NAME)? + NAME.len()..)?;
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit());
+    Some(head.len() + digits.fold(0, |length, digit| length * 10 + usize::from(digit - b'0')))
+}
+
+pub(crate) fn is_ok(response: &[u8]) -> bool {
+    response.starts_with(b"HTTP/1.1 200 ")
+}
+
+/// A chunked body in one piece (RFC 9112, section 7.1), up to where it is malformed.
+pub(crate) fn unchunked(mut body: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    while let Some((chunk, rest)) = first_chunk(body) {
+        whole.extend_from_slice(chunk);
+        body = rest;
+    }
+    whole
+}
+
+fn first_chunk(body: &[u8]) -> Option<(&[u8], &[u8])> {
+    let size_end = memmem::find(body, b"\r\n")?;
+    let size = usize::from_str_radix(str::from_utf8(body.get(..size_end)?).ok()?, 16).ok()?;
+    let chunk = body.get(size_end + 2..)?.get(..size)?;
+    let rest = body.get(size_end + 2 + size + 2..)?;
+    (size > 0).then_some((chunk, rest))
+}

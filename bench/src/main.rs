@@ -1,0 +1,112 @@
+//! What the attestation filter costs, measured on a real Envoy beside everything that could be in its place.
+//!
+//! All variants of a comparison are alive at once and loaded in short slices in random order. Only ratios and
+//! differences inside one comparison mean anything.
+
+mod bootstrap;
+mod client;
+mod comparison;
+mod envoy;
+mod http_message;
+mod identity;
+mod keys;
+mod load;
+mod machine;
+mod plans;
+mod process;
+mod reload;
+mod report;
+mod results;
+mod startup;
+mod statistics;
+mod upstream;
+mod variant;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use clap::{Parser, Subcommand};
+
+use bootstrap::Parts;
+use envoy::Setup;
+use keys::Keys;
+use results::{Results, Settings};
+
+#[derive(Parser)]
+#[command(about)]
+struct Arguments {
+    /// Where the results are.
+    #[arg(long, default_value = "bench/results/latest.json")]
+    results: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measures; about eight minutes.
+    Run(Run),
+    /// Writes docs/performance.md and its charts from the results.
+    Report {
+        /// The directory to write to.
+        #[arg(long, default_value = "docs")]
+        to: PathBuf,
+    },
+}
+
+#[derive(clap::Args)]
+struct Run {
+    #[arg(long, env = "ENVOY")]
+    envoy: PathBuf,
+    /// The attestation filter's module.
+    #[arg(long)]
+    module: PathBuf,
+    /// The module of bench/probe.
+    #[arg(long)]
+    probe: PathBuf,
+    /// Only these of comparison, groups, settings, workers, startup and reload; the rest is kept from the last run.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    #[arg(long, default_value_t = 250)]
+    slice_ms: u64,
+    #[arg(long, default_value_t = 16)]
+    connections: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    match &arguments.command {
+        Command::Run(run) => measure(run, &arguments.results),
+        Command::Report { to } => report::write(&Results::read(&arguments.results)?, to),
+    }
+}
+
+fn measure(run: &Run, path: &Path) -> anyhow::Result<()> {
+    let watch = machine::Watch::start()?;
+    let keys = Keys::generate()?;
+    let setup = setup(run, &keys)?;
+    let settings = Settings { rounds: run.rounds, slice_ms: run.slice_ms, connections: run.connections };
+    let wanted = |name: &str| run.only.is_empty() || run.only.iter().any(|only| only == name);
+    let mut comparisons = BTreeMap::new();
+    for plan in plans::plans().iter().filter(|plan| wanted(plan.name)) {
+        comparisons.insert(plan.name.to_owned(), comparison::run(plan, &setup, &settings)?);
+    }
+    let startups = if wanted("startup") { startup::run(&setup, run.rounds + 2)? } else { Vec::new() };
+    let reloads = if wanted("reload") { reload::run(&setup, run.rounds)? } else { Vec::new() };
+    let machine = watch.machine(&setup.envoy, &setup.parts.module)?;
+    let results = Results { machine, settings, comparisons, startups, reloads };
+    let results = if run.only.is_empty() { results } else { results.over(Results::read(path).ok()) };
+    results.write(path)
+}
+
+fn setup<'a>(run: &Run, keys: &'a Keys) -> anyhow::Result<Setup<'a>> {
+    let existing = |path: &Path| path.canonicalize().with_context(|| format!("no {}", path.display()));
+    let authz = std::env::current_exe()?.with_file_name("authz");
+    ensure!(authz.is_file(), "no {}; build both programs of this package", authz.display());
+    let parts =
+        Parts { keys, module: existing(&run.module)?, probe: existing(&run.probe)?, upstream: upstream::start()? };
+    Ok(Setup { envoy: existing(&run.envoy)?, authz, kid: keys.kid(), parts })
+}

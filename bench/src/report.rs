@@ -1,0 +1,2 @@
+use crate::results::Results;
+pub(crate) fn write(_: &Results, _: &std::path::Path) -> anyhow::Result<()> { Ok(()) }
