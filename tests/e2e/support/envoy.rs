@@ -217,6 +217,11 @@ impl Envoy {
         &self.admin
     }
 
+    /// One of the filter's counters or gauges, by the name that the README gives it; 0 if it is not there (yet).
+    pub fn stat(&self, name: &str) -> u64 {
+        self.admin.stat(&format!("wasmcustom.attestation.{name}"))
+    }
+
     /// Connections held open at the same time: Envoy spreads them over its workers evenly.
     pub fn spread(&self) -> Vec<Client> {
         (0..3 * self.bootstrap.concurrency).map(|_| self.connect()).collect()
