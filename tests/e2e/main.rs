@@ -24,6 +24,8 @@ mod beyond;
 mod claims;
 /// Each field of the plugin configuration, and how a bad value is refused.
 mod config;
+/// One control plane hands the settings to a fleet over gRPC.
+mod control_plane;
 /// The paths that the filter answers itself.
 mod endpoints;
 /// Whatever bytes a client sends, no worker falls.

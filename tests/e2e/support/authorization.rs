@@ -59,14 +59,7 @@ pub fn over_http(name: &str, rule: Rule) -> Value {
 
 /// The same over gRPC.
 pub fn over_grpc(name: &str, rule: Rule) -> Value {
-    let mut cluster = listener::cluster(name, &listener::loopback(grpc::start(rule)));
-    cluster["typed_extension_protocol_options"] = json!({
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "explicit_http_config": {"http2_protocol_options": {}},
-        },
-    });
-    cluster
+    listener::http2_cluster(name, grpc::start(rule))
 }
 
 /// Checks have no body, so that a request ends with its headers.

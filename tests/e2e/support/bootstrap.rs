@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::control_plane::ControlPlane;
 use super::envoy::{Envoy, Refused};
 use super::key_directory::{KeyDirectory, Layout};
 use super::listener;
@@ -43,6 +44,14 @@ impl From<Value> for Configuration {
     }
 }
 
+/// Where an Envoy has the filter from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Bootstrap,
+    WatchedFile,
+    ControlPlane,
+}
+
 /// Where an Envoy stands in a row of Envoys that hand their sockets on.
 #[derive(Clone, Debug)]
 pub enum Restart {
@@ -75,7 +84,8 @@ pub struct Bootstrap {
     pub(super) restart: Option<Restart>,
     clusters: Vec<Value>,
     next: Option<SocketAddr>,
-    is_dynamic: bool,
+    source: Source,
+    node: String,
     envoy: PathBuf,
     module: PathBuf,
 }
@@ -99,10 +109,18 @@ impl Bootstrap {
             restart: None,
             clusters: Vec::new(),
             next: None,
-            is_dynamic: false,
+            source: Source::Bootstrap,
+            node: "test".into(),
             envoy: paths::envoy(),
             module: paths::module(),
         }
+    }
+
+    /// One worker, the filter as this control plane knows it, and one route to the upstream; the control plane knows this
+    /// Envoy by the ID of its node.
+    pub fn controlled_by(control_plane: &ControlPlane, node: &str) -> Self {
+        Self { source: Source::ControlPlane, node: node.into(), ..Self::new(Configuration::Absent) }
+            .cluster(listener::http2_cluster("control_plane", control_plane.port()))
     }
 
     /// Sets a variable in the module's environment.
@@ -203,7 +221,7 @@ impl Bootstrap {
 
     /// Takes the filter from a watched file, so that [`Envoy::push_accepted`] can replace it.
     pub fn dynamic(mut self) -> Self {
-        self.is_dynamic = true;
+        self.source = Source::WatchedFile;
         self
     }
 
@@ -268,7 +286,7 @@ impl Bootstrap {
             clusters.push(listener::signing_key_cluster());
         }
         json!({
-            "node": {"id": "test", "cluster": "test"},
+            "node": {"id": self.node, "cluster": "test"},
             // Histograms are merged only then.
             "stats_flush_interval": "0.2s",
             "admin": {"address": listener::loopback(0)},
@@ -278,11 +296,13 @@ impl Bootstrap {
     }
 
     fn filter_config(&self, directory: &Path) -> Value {
-        if self.is_dynamic {
-            self.write_dynamic(directory, &self.configuration, 1);
-            listener::discovered_filter(&paths::dynamic_filter(directory))
-        } else {
-            json!({"name": "attestation", "typed_config": self.wasm(&self.configuration)})
+        match self.source {
+            Source::Bootstrap => json!({"name": "attestation", "typed_config": self.wasm(&self.configuration)}),
+            Source::WatchedFile => {
+                self.write_dynamic(directory, &self.configuration, 1);
+                listener::discovered_filter(listener::watched_file(&paths::dynamic_filter(directory)))
+            }
+            Source::ControlPlane => listener::discovered_filter(listener::control_plane("control_plane")),
         }
     }
 

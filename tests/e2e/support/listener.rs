@@ -78,16 +78,32 @@ pub fn internal_listeners() -> Value {
     })
 }
 
-/// The filter, to be had from a watched file.
-pub fn discovered_filter(path: &Path) -> Value {
+/// The filter, to be had from there.
+pub fn discovered_filter(mut source: Value) -> Value {
+    source["resource_api_version"] = "V3".into();
     json!({
         "name": "attestation",
         "config_discovery": {
-            "config_source": {
-                "resource_api_version": "V3",
-                "path_config_source": {"path": path, "watched_directory": {"path": path.parent()}},
-            },
+            "config_source": source,
             "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+        },
+    })
+}
+
+/// A watched file as a source of configuration.
+pub fn watched_file(path: &Path) -> Value {
+    json!({"path_config_source": {"path": path, "watched_directory": {"path": path.parent()}}})
+}
+
+/// A control plane, named by its cluster, as a source of configuration. Envoy waits for it as long as it takes.
+pub fn control_plane(cluster: &str) -> Value {
+    let retry_policy = json!({"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}});
+    json!({
+        "initial_fetch_timeout": "0s",
+        "api_config_source": {
+            "api_type": "GRPC",
+            "transport_api_version": "V3",
+            "grpc_services": [{"envoy_grpc": {"cluster_name": cluster, "retry_policy": retry_policy}}],
         },
     })
 }
@@ -126,6 +142,18 @@ pub fn cluster(name: &str, address: &Value) -> Value {
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
     })
+}
+
+/// A cluster of one endpoint on the loopback interface that speaks HTTP/2, as gRPC needs it.
+pub fn http2_cluster(name: &str, port: u16) -> Value {
+    let mut cluster = cluster(name, &loopback(port));
+    cluster["typed_extension_protocol_options"] = json!({
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http2_protocol_options": {}},
+        },
+    });
+    cluster
 }
 
 fn router() -> Value {

@@ -6,6 +6,8 @@ mod admin;
 pub mod authorization;
 /// The configuration that an Envoy is started with.
 mod bootstrap;
+/// What hands settings to a fleet of Envoys.
+mod control_plane;
 /// Clients that verify without a rest.
 mod crowd;
 /// A running Envoy, or one that refused to run.
@@ -48,6 +50,7 @@ mod traps;
 mod upstream;
 
 pub use bootstrap::{Bootstrap, Configuration};
+pub use control_plane::ControlPlane;
 pub use crowd::Crowd;
 pub use envoy::Envoy;
 pub use eventually::eventually;
