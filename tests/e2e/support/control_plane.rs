@@ -95,9 +95,12 @@ impl ControlPlane {
     }
 }
 
+/// By node and version: nothing where it was taken, or why it was rejected.
+type Rejections = BTreeMap<(String, String), Option<String>>;
+
 /// What each node made of each version.
 #[derive(Clone, Default)]
-struct Verdicts(Arc<Mutex<BTreeMap<(String, String), Option<String>>>>);
+struct Verdicts(Arc<Mutex<Rejections>>);
 
 impl Verdicts {
     fn find(&self, node: &str, version: &str) -> Option<Option<String>> {
