@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 
+use crate::claims::Shed;
 use crate::identity::Identity;
 
 /// How many assertions a worker keeps; with [`MAX_CLAIMS_BYTES`] this bounds what they take.
@@ -24,8 +25,8 @@ pub struct Assertion {
     pub issued_at: u64,
     /// `exp`, in seconds since the epoch.
     pub expires_at: u64,
-    /// How many of the claims that can be shed it does without.
-    pub shed: usize,
+    /// Which of the claims that can be shed it does without.
+    pub shed: Shed,
 }
 
 /// Assertions to use again, least recently used first to go, by their claims without `jti`, `iat` and `exp`. The store
@@ -81,7 +82,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1000);
 
     fn assertion() -> Assertion {
-        Assertion { token: "t".into(), token_id: "j".into(), issued_at: 1000, expires_at: 1300, shed: 0 }
+        Assertion { token: "t".into(), token_id: "j".into(), issued_at: 1000, expires_at: 1300, shed: Shed::default() }
     }
 
     #[test]

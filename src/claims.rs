@@ -7,5 +7,5 @@ mod plan;
 mod resolved;
 mod source;
 
-pub use plan::{Facts, Payload, Plan, RequestLine};
+pub use plan::{Facts, Payload, Plan, RequestLine, Shed};
 pub use resolved::json_number;

@@ -21,6 +21,9 @@ const JOINED_BY_ENVOY: [&str; 10] = [
     "x-request-id",
 ];
 
+/// How long its call took: ext_authz writes this beside what the service said, and it is nobody's identity.
+const ADDED_BY_EXT_AUTHZ: &[u8] = b"ext_authz_duration";
+
 /// The field of a client certificate that holds a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateField {
@@ -102,7 +105,8 @@ impl<'a, H: Host> Evidence<'a, H> {
             Some(path) => path.iter().try_fold(namespace, |object, name| as_object(object.get(name)?))?,
             None => lowest_object(namespace)?,
         };
-        object.members().any(|(_, value)| says_something(value)).then_some(Identity::Object(object))
+        let says_who = object.members().any(|(name, value)| name != ADDED_BY_EXT_AUTHZ && says_something(value));
+        says_who.then_some(Identity::Object(object))
     }
 
     fn in_headers<'s>(&'s self, claims: &'s [(String, HeaderName)]) -> Option<Identity<'s>> {

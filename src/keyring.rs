@@ -89,7 +89,8 @@ impl Keyring {
     #[must_use]
     pub fn summary(&self) -> String {
         let place = if self.signer.signs_on_host() { "host" } else { "Wasm" };
-        format!("{} keys published, signing in {place} with kid {}", self.published, self.signer.kid())
+        let keys = if self.published == 1 { "key" } else { "keys" };
+        format!("{} {keys} published, signing in {place} with kid {}", self.published, self.signer.kid())
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Attester, Keys, refusal};
 use crate::actor::OnUnverifiable;
 use crate::assertion::Assertion;
 use crate::authority::Authority;
-use crate::claims::Payload;
+use crate::claims::{Payload, Shed};
 use crate::config::Binding;
 use crate::endpoint::Response;
 use crate::host::{Host, Level};
@@ -90,7 +90,7 @@ impl Attester {
         let token_id = self.random.uuid_v4(host).ok_or_else(|| refusal::no_randomness(host))?;
         let issued_at = host.now().as_secs();
         let expires_at = issued_at.saturating_add(self.config.token_lifetime);
-        let mut assertion = Assertion { token: String::new(), token_id, issued_at, expires_at, shed: 0 };
+        let mut assertion = Assertion { token: String::new(), token_id, issued_at, expires_at, shed: Shed::default() };
         let payload = self.payload_within(request, keyring, &mut assertion, max_bytes)?;
         if payload.groups_removed > 0 {
             host.add(Counter::GroupsRemoved, u64::try_from(payload.groups_removed).unwrap_or_default());
@@ -114,10 +114,8 @@ impl Attester {
             if length <= max {
                 return Ok(payload);
             }
-            if assertion.shed == self.config.claims.shed.len() {
-                return Err(refusal::too_long(request.host, length, max));
-            }
-            assertion.shed += 1;
+            let shed = request.route.plan.shed_more(&request.facts(assertion), self.config.claims.shed.len());
+            assertion.shed = shed.ok_or_else(|| refusal::too_long(request.host, length, max))?;
         }
     }
 }

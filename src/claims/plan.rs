@@ -23,8 +23,29 @@ pub struct Facts<'a> {
     pub request: RequestLine<'a>,
     /// `act`, as JSON.
     pub actor: Option<&'a str>,
-    /// How many of the claims that can be shed are left out.
-    pub shed: usize,
+    /// Which of the claims that can be shed are left out.
+    pub shed: Shed,
+}
+
+/// A set of claims to do without, by their places in `shed`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shed(u64);
+
+impl Shed {
+    /// How many places there are.
+    pub const MAX: usize = 64;
+
+    /// The set with one more.
+    #[must_use]
+    pub fn with(self, place: usize) -> Self {
+        Self(self.0 | 1 << place)
+    }
+
+    /// Whether a claim is in it.
+    #[must_use]
+    pub fn has(self, place: usize) -> bool {
+        self.0 >> place & 1 == 1
+    }
 }
 
 /// The parts of a request that an assertion can be bound to; empty where there is none, or no text.
@@ -92,6 +113,15 @@ impl Plan {
     #[must_use]
     pub fn needs_host(&self) -> bool {
         self.members.iter().any(|member| member.source.needs_host())
+    }
+
+    /// What to do without next, the first of so many that is not yet left out and is there at all.
+    #[must_use]
+    pub fn shed_more(&self, facts: &Facts<'_>, places: usize) -> Option<Shed> {
+        let place = (0..places).find(|place| {
+            !facts.shed.has(*place) && self.members.iter().any(|member| member.source.can_shed(*place, facts))
+        })?;
+        Some(facts.shed.with(place))
     }
 
     /// The `iss` of an assertion for this host.

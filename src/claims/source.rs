@@ -33,9 +33,9 @@ pub(super) enum Source {
     RequestId,
     Provenance,
     Actor,
-    /// Left out, or empty for groups, once this many claims have to be.
+    /// Left out, or empty for groups, where this place is shed.
     Shed(usize, Box<Source>),
-    /// True once this many claims are shed.
+    /// True where this place is shed.
     Truncated(usize),
 }
 
@@ -111,6 +111,17 @@ impl Source {
         matches!(self, Self::Host | Self::HostUri | Self::Uri { authority: true, .. })
     }
 
+    /// Whether this is the claim of that place, and has something that can be left out.
+    pub(super) fn can_shed(&self, place: usize, facts: &Facts<'_>) -> bool {
+        match self {
+            Self::Shed(own, source) if *own == place => match source.resolve(facts, &mut 0) {
+                Some(Resolved::Texts(texts)) => !texts.is_empty(),
+                value => value.is_some(),
+            },
+            _ => false,
+        }
+    }
+
     /// The claim for a request; none where it is left out.
     pub(super) fn resolve<'a>(&'a self, facts: &Facts<'a>, groups_removed: &mut usize) -> Option<Resolved<'a>> {
         Some(match self {
@@ -144,12 +155,12 @@ impl Source {
             Self::RequestId => Resolved::Text(facts.request.request_id.into()),
             Self::Provenance => Resolved::Text(facts.source?.label()),
             Self::Actor => Resolved::Json(facts.actor?),
-            Self::Shed(index, source) if facts.shed > *index => match **source {
+            Self::Shed(place, source) if facts.shed.has(*place) => match **source {
                 Self::Groups { .. } => Resolved::Texts(Vec::new()),
                 _ => return None,
             },
             Self::Shed(_, source) => return source.resolve(facts, groups_removed),
-            Self::Truncated(index) if facts.shed > *index => Resolved::Json("true"),
+            Self::Truncated(place) if facts.shed.has(*place) => Resolved::Json("true"),
             Self::Truncated(_) => return None,
         })
     }

@@ -3,6 +3,7 @@ use serde_json::Value as Json;
 use super::field::{Field, Kind, Members};
 use super::{ClaimHeader, ConfigError, OWN_CLAIMS, claim_headers};
 use crate::actor::{Actors, OnUnverifiable, Peer, PeerKey};
+use crate::claims::Shed;
 
 /// Claims that every assertion has, so that none of them can be shed but the groups.
 const NEVER_SHED: [&str; 5] = ["sub", "user", "email", "name", "sid"];
@@ -65,7 +66,11 @@ fn shed(field: Field) -> Result<Vec<String>, ConfigError> {
         let fixed = name.is_empty() || NEVER_SHED.contains(&name.as_str()) || OWN_CLAIMS.contains(&name.as_str());
         if fixed { Err(error) } else { Ok(name) }
     };
-    field.items()?.into_iter().map(name).collect()
+    let error = field.error("a list of at most 64 claims");
+    match field.items()? {
+        names if names.len() > Shed::MAX => Err(error),
+        names => names.into_iter().map(name).collect(),
+    }
 }
 
 fn actors(field: Field) -> Result<Actors, ConfigError> {

@@ -71,7 +71,7 @@ fn failures_keep_the_keys_and_are_told_once() {
     fetch(&mut first, &host, Some(404), b"");
     assert_eq!(errors(&host), 2);
     assert_eq!(fetch(&mut first, &host, Some(200), KEY_A), None);
-    assert!(host.log.borrow().last().unwrap().starts_with("Info: key file /k: 1 keys published"));
+    assert!(host.log.borrow().last().unwrap().starts_with("Info: key file /k: 1 key published"));
     fetch(&mut second, &host, Some(200), b"junk");
     assert_eq!(errors(&host), 3);
 }
