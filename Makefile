@@ -25,7 +25,7 @@ say = printf '==> %s\n'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo run wasm cli envoy envoy-without-sign test fmt fmt-check lint unit integration e2e configurations \
-    size compose-test clean prerequisites
+    size compose-test bench bench-micro clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,23 @@ size: wasm ## Show the module's size, raw and gzip
 compose-test: prerequisites ## Run envoy/docker-compose.yaml for real (skipped where there is no Docker)
 	@scripts/compose-test "$(envoy)"
 
+bench: prerequisites wasm envoy ## Measure the filter beside what else could be there (8 minutes; a quiet machine)
+	@$(say) "bench: building it (a few minutes the first time)"
+	@cargo build --release --manifest-path bench/Cargo.toml --target-dir $(target_dir)/bench
+	@CARGO_TARGET_WASM32_WASIP1_LINKER=rust-lld CARGO_TARGET_DIR=$(target_dir)/probe \
+	    scripts/wasm-cargo build --release --manifest-path bench/probe/Cargo.toml
+	@$(say) "bench: measuring"
+	@$(target_dir)/bench/release/bench run --envoy "$(envoy)" --module "$(module)" $(BENCH_ARGS) --probe \
+	    "$$(ls -t $(foreach place,$(target_dir)/probe target/debian-rust/build,$(place)/wasm32-wasip1/release/probe.wasm) \
+	    2>/dev/null | head -n 1)"
+	@$(target_dir)/bench/release/bench report
+	@$(say) "bench: wrote docs/performance.md and bench/results/latest.json"
+
+bench-micro: prerequisites ## Count the instructions of a request (CHECK=1 fails if they grew; SAVE=1 keeps them)
+	@$(say) "bench-micro: building it (a minute or two the first time), then counting"
+	@cargo run --quiet --release --manifest-path bench/micro/Cargo.toml --target-dir $(target_dir)/micro -- \
+	    $(if $(CHECK),--check) $(if $(SAVE),--save)
+
 clean: ## Remove everything that was built or fetched
 	@rm -rf target .envoy .demo
 
@@ -106,7 +123,7 @@ clean: ## Remove everything that was built or fetched
 prerequisites:
 	@ENVOY_VERSION=$(ENVOY_VERSION) scripts/check-prerequisites $(needs)
 needs = rust
-demo run configurations: needs = rust envoy
+demo run configurations bench: needs = rust envoy
 e2e: needs = rust envoy openssl
 envoy envoy-without-sign: needs = envoy
 fmt fmt-check lint: needs = rust lint

@@ -30,7 +30,12 @@ pub(crate) enum Service {
 }
 
 /// The whole of it. The attestation filter is discovered from a file if one is given.
-pub(crate) fn bootstrap(variant: &Variant, parts: &Parts, service: Option<&Service>, discovery: Option<&Path>) -> Value {
+pub(crate) fn bootstrap(
+    variant: &Variant,
+    parts: &Parts,
+    service: Option<&Service>,
+    discovery: Option<&Path>,
+) -> Value {
     let mut filters = Vec::new();
     if variant.source == Source::Metadata {
         filters.push(set_metadata(variant.groups));
@@ -75,34 +80,46 @@ fn listener(variant: &Variant, filters: &[Value]) -> Value {
 /// As in the shipped configurations.
 fn early_removal() -> Value {
     let removal = |regex: &str| json!({"remove_on_match": {"key_matcher": {"safe_regex": {"regex": regex}}}});
-    named("envoy.http.early_header_mutation.header_mutation", json!({
-        "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-        "mutations": [
-            removal("x[-_.]pomerium[-_.]jwt[-_.]assertion"),
-            removal("x[-_.]pomerium[-_.]claim[-_.].*"),
-        ],
-    }))
+    named(
+        "envoy.http.early_header_mutation.header_mutation",
+        json!({
+            "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+            "mutations": [
+                removal("x[-_.]pomerium[-_.]jwt[-_.]assertion"),
+                removal("x[-_.]pomerium[-_.]claim[-_.].*"),
+            ],
+        }),
+    )
 }
 
 /// In place of jwt_authn, which would check a signature in each variant: nothing that is measured depends on it.
 fn set_metadata(groups: usize) -> Value {
-    named("envoy.filters.http.set_metadata", json!({
-        "@type": format!("{FILTERS}.http.set_metadata.v3.Config"),
-        "metadata": [{
-            "metadata_namespace": identity::NAMESPACE,
-            "value": {"payload": identity::payload(groups)},
-        }],
-    }))
+    named(
+        "envoy.filters.http.set_metadata",
+        json!({
+            "@type": format!("{FILTERS}.http.set_metadata.v3.Config"),
+            "metadata": [{
+                "metadata_namespace": identity::NAMESPACE,
+                "value": {"payload": identity::payload(groups)},
+            }],
+        }),
+    )
 }
 
 fn filter(variant: &Variant, parts: &Parts) -> Option<Value> {
     match variant.filter {
         Filter::None => None,
         Filter::EmptyWasm => Some(named("probe", wasm(&parts.probe, None))),
-        Filter::SignOnly => Some(named("probe", wasm(&parts.probe, Some(&json!({
-            "@type": "type.googleapis.com/google.protobuf.BytesValue",
-            "value": STANDARD.encode(parts.keys.sign_request(SIGNING_INPUT)),
-        }))))),
+        Filter::SignOnly => Some(named(
+            "probe",
+            wasm(
+                &parts.probe,
+                Some(&json!({
+                    "@type": "type.googleapis.com/google.protobuf.BytesValue",
+                    "value": STANDARD.encode(parts.keys.sign_request(SIGNING_INPUT)),
+                })),
+            ),
+        )),
         Filter::Attestation { .. } => Some(named("attestation", attestation(variant, parts, &parts.module))),
         Filter::ExtAuthz { sends, .. } => Some(ext_authz(sends)),
     }

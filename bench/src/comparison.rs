@@ -45,7 +45,8 @@ fn run_round(contenders: &mut [Contender], plan: &Plan, settings: &Settings) -> 
     let kinds: &[bool] = if plan.single { &[false, true] } else { &[false] };
     let mut turns = Vec::new();
     for _ in 0..plan.slices {
-        let mut pass: Vec<_> = (0..contenders.len()).flat_map(|index| kinds.iter().map(move |kind| (index, *kind))).collect();
+        let mut pass: Vec<_> =
+            (0..contenders.len()).flat_map(|index| kinds.iter().map(move |kind| (index, *kind))).collect();
         pass.shuffle(&mut rand::rng());
         turns.extend(pass);
     }

@@ -37,7 +37,8 @@ pub(crate) struct Envoy {
     pub(crate) admin: SocketAddr,
     /// From the start of the process to the first answer that came through it.
     pub(crate) started_in: Duration,
-    pub(crate) directory: TempDir,
+    /// Its configuration, and the socket of the service.
+    _directory: TempDir,
 }
 
 /// What a variant has used so far.
@@ -70,7 +71,7 @@ impl Envoy {
         let address = wait(&mut process, "listener", || listener(admin))?;
         let request = identity::request(variant, "/");
         wait(&mut process, "answer", || Client::connect(address).ok()?.exchange(&request).ok())?;
-        Ok(Self { process, service, address, admin, started_in: started.elapsed(), directory })
+        Ok(Self { process, service, address, admin, started_in: started.elapsed(), _directory: directory })
     }
 
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {

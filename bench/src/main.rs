@@ -3,6 +3,7 @@
 //! All variants of a comparison are alive at once and loaded in short slices in random order. Only ratios and
 //! differences inside one comparison mean anything.
 
+mod added;
 mod bootstrap;
 mod client;
 mod comparison;
@@ -68,7 +69,7 @@ struct Run {
     /// Only these of comparison, groups, settings, workers, startup and reload; the rest is kept from the last run.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 7)]
     rounds: usize,
     #[arg(long, default_value_t = 250)]
     slice_ms: u64,

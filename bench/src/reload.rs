@@ -73,8 +73,7 @@ fn window(
     let over = AtomicBool::new(false);
     let request = identity::request(&discovery.variant, "/");
     let latencies = std::thread::scope(|scope| {
-        let callers: Vec<_> =
-            (0..CONNECTIONS).map(|_| scope.spawn(|| call(envoy, &request, &over))).collect();
+        let callers: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(|| call(envoy, &request, &over))).collect();
         std::thread::sleep(WINDOW / 5);
         let applied = discovery.happen(event, version, envoy, setup);
         std::thread::sleep(WINDOW * 4 / 5);

@@ -24,8 +24,7 @@ impl Context for Plugin {}
 impl RootContext for Plugin {
     fn on_configure(&mut self, size: usize) -> bool {
         if size > 0 {
-            self.request =
-                hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().map(Rc::new);
+            self.request = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().map(Rc::new);
         }
         true
     }

@@ -1,0 +1,65 @@
+//! Requests of different kinds.
+
+use std::hint::black_box;
+
+use attestation_filter::attester::{Attester, Decision};
+use attestation_filter::config::Config;
+use serde_json::{Value as Json, json};
+
+use crate::host::Request;
+
+const KEY: &str = include_str!("../../../tests/vectors/signing-key-a.b64");
+
+/// A filter and the request that it gets again and again.
+type Case = fn() -> (Json, Request);
+
+/// All of them, by name.
+pub(crate) const CASES: &[(&str, Case)] = &[
+    ("5 groups", || (json!({}), Request::new("/").with_identity(&identity(5)))),
+    ("500 groups", || (json!({}), Request::new("/").with_identity(&identity(500)))),
+    ("anonymous", || (json!({}), Request::new("/"))),
+    ("identity from headers", from_headers),
+    ("route metadata", || {
+        let route = json!({"attestation": {"audience": "app"}});
+        (json!({}), Request::new("/").with_identity(&identity(5)).with_route_metadata(&route))
+    }),
+    ("reused", || (json!({"reuse": "60s"}), Request::new("/").with_identity(&identity(5)))),
+    ("signed in Wasm", || (json!({"signer": "wasm"}), Request::new("/").with_identity(&identity(5)))),
+    ("keyset", || (json!({}), Request::new("/.well-known/pomerium/jwks.json"))),
+];
+
+/// Runs a case so many times.
+pub(crate) fn run(name: &str, requests: u64) {
+    let (_, case) = CASES.iter().find(|(case, _)| *case == name).expect("a case");
+    let (mut config, request) = case();
+    config["signing_key"] = KEY.into();
+    let config = Config::read(config.to_string().as_bytes(), |_| None).expect("a valid configuration");
+    let attester = Attester::new(config, &request).unwrap_or_else(|error| panic!("{error}"));
+    for _ in 0..requests {
+        match black_box(attester.on_request(black_box(&request))) {
+            Decision::Forward(changes) => assert_eq!(changes.set.len(), 1),
+            Decision::Respond(response) => assert_eq!(response.status, 200),
+        }
+    }
+}
+
+/// What an identity provider says of somebody.
+fn identity(groups: usize) -> Json {
+    let groups: Vec<String> = (0..groups).map(|number| format!("team-{number:04}")).collect();
+    json!({"envoy.filters.http.jwt_authn": {"payload": {
+        "iss": "https://idp.example.com/", "aud": "app", "iat": 1_700_000_000, "exp": 4_102_444_800_u64,
+        "sub": "8a1f6c52-93d7-4a6e-b0c4-2f7de91b6a35", "email": "alice@corp.example.com", "name": "Alice Example",
+        "sid": "5f0f2b3c-7a61-4f0e-9a0b-1d2c3e4f5a6b", "groups": groups,
+    }}})
+}
+
+fn from_headers() -> (Json, Request) {
+    let source = json!({"headers": {"sub": "x-user", "email": "x-email", "name": "x-name", "groups": "x-groups"}});
+    let fields = [
+        ("x-user", "8a1f6c52-93d7-4a6e-b0c4-2f7de91b6a35"),
+        ("x-email", "alice@corp.example.com"),
+        ("x-name", "Alice Example"),
+        ("x-groups", "team-0000,team-0001,team-0002,team-0003,team-0004"),
+    ];
+    (json!({"identity_sources": [source]}), Request::new("/").with_headers(&fields))
+}
