@@ -133,7 +133,8 @@ mod tests {
     use super::*;
 
     fn request(fields: &[(&str, &str)]) -> Headers {
-        Headers::new(fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect())
+        let fields = fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+        Headers::new(&fields.collect::<Vec<_>>())
     }
 
     fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {

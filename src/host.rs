@@ -1,37 +1,13 @@
 //! What the filter needs of its host. The real one is Envoy, behind `proxy`; tests have one of their own.
 
+mod headers;
+
 use std::time::Duration;
+
+pub use headers::Headers;
 
 use crate::identity::CertificateField;
 use crate::metrics::{Counter, Gauge, Histogram};
-
-/// The header fields of a request, in order, as bytes: nothing a client sends is known to be text.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Headers(Vec<(Vec<u8>, Vec<u8>)>);
-
-impl Headers {
-    /// Fields in order; names in lower case.
-    #[must_use]
-    pub fn new(fields: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
-        Self(fields)
-    }
-
-    /// The names of all fields, repeated as often as they are there.
-    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.iter().map(|(name, _)| name.as_slice())
-    }
-
-    /// Every value of a field.
-    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.0.iter().filter(move |(field, _)| field == name.as_bytes()).map(|(_, value)| value.as_slice())
-    }
-
-    /// The first value of a field, or nothing.
-    #[must_use]
-    pub fn first(&self, name: &str) -> &[u8] {
-        self.0.iter().find(|(field, _)| field == name.as_bytes()).map_or(&[], |(_, value)| value)
-    }
-}
 
 /// How grave a log line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

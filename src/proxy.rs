@@ -164,8 +164,26 @@ impl HttpContext for Exchange {
 }
 
 fn fields(map: MapType) -> Headers {
-    let fields = hostcalls::get_map_bytes(map).unwrap_or_default();
-    Headers::new(fields.into_iter().map(|(name, value)| (name.into_bytes(), value)).collect())
+    Headers::from_pairs(header_map_pairs(map))
+}
+
+/// All fields of a map as the host serialises them. The SDK's own reading panics on a name that is no UTF-8, and copies
+/// every field twice.
+#[expect(unsafe_code, reason = "the SDK keeps the buffer to itself")]
+fn header_map_pairs(map: MapType) -> Vec<u8> {
+    #[link(wasm_import_module = "env")]
+    unsafe extern "C" {
+        fn proxy_get_header_map_pairs(map: MapType, data: *mut *mut u8, size: *mut usize) -> u32;
+    }
+    const OK: u32 = 0;
+    let (mut data, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: both places outlive the call, which writes a pointer and a size to them.
+    let status = unsafe { proxy_get_header_map_pairs(map, &raw mut data, &raw mut size) };
+    if status != OK || data.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: the host had `proxy_on_memory_allocate` make the buffer, a boxed slice of just this size, and gave it away.
+    unsafe { Vec::from_raw_parts(data, size, size) }
 }
 
 fn apply(changes: &Changes) {

@@ -104,7 +104,7 @@ impl Host for FakeHost {
     }
 
     fn request_headers(&self) -> Headers {
-        Headers::new(self.headers.clone())
+        Headers::new(&self.headers)
     }
 
     fn metadata(&self) -> Option<Vec<u8>> {
