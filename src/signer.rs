@@ -3,6 +3,8 @@
 //! Envoy's foreign function `sign` (1.37 and later) is several times as fast as any Wasm. It is only trusted after it
 //! has signed once and the signature was verified in Wasm with the key that is published.
 
+use std::cell::RefCell;
+
 use p256::ecdsa::signature::{Signer as _, Verifier as _};
 use p256::ecdsa::{Signature, SigningKey as EcdsaKey, VerifyingKey};
 use thiserror::Error;
@@ -14,6 +16,10 @@ use crate::jws::{ProtectedHeader, base64_bytes};
 use crate::protobuf::{bool_and_bytes, put_bytes};
 use crate::signing_key::{P256Key, RsaKey, SigningKey};
 
+/// Room for the message of most requests, so that the buffer rarely grows.
+const USUAL_MESSAGE_BYTES: usize = 4096;
+/// Tag and length of a protobuf field.
+const MAX_FIELD_HEAD_BYTES: usize = 11;
 const SELF_CHECK: &[u8] = b"attestation-filter self-check";
 
 /// Why a key cannot be used for signing on this host.
@@ -131,24 +137,41 @@ impl Signer {
 
 /// The call of the host's `sign`, all but the message prepared.
 struct HostSigner {
-    /// The fields before the message: hash and key.
-    request: Zeroizing<Vec<u8>>,
+    /// Hash and key, and then the message of the last call. It is kept and used again: to make and to wipe one for each
+    /// request costs a microsecond, and the key is in memory all the same.
+    request: RefCell<Zeroizing<Vec<u8>>>,
+    /// Where the message begins.
+    prepared: usize,
     /// How long an RSA signature is; none for ECDSA, which comes as DER.
     rsa_bytes: Option<usize>,
 }
 
 impl HostSigner {
     fn p256(key: &P256Key) -> Option<Self> {
-        Some(Self { request: sign_request(&key.pkcs8_der().ok()?), rsa_bytes: None })
+        Some(Self::new(&key.pkcs8_der().ok()?, None))
     }
 
     fn rsa(key: &RsaKey) -> Self {
-        Self { request: sign_request(key.pkcs8_der()), rsa_bytes: Some(key.public_key().modulus().len()) }
+        Self::new(key.pkcs8_der(), Some(key.public_key().modulus().len()))
+    }
+
+    fn new(pkcs8: &[u8], rsa_bytes: Option<usize>) -> Self {
+        let mut request = Vec::with_capacity(pkcs8.len() + USUAL_MESSAGE_BYTES);
+        put_bytes(&mut request, 1, b"sha256");
+        put_bytes(&mut request, 2, pkcs8);
+        Self { prepared: request.len(), request: RefCell::new(Zeroizing::new(request)), rsa_bytes }
     }
 
     fn sign(&self, host: &impl Host, message: &[u8]) -> Option<Vec<u8>> {
-        let mut request = Zeroizing::new(Vec::with_capacity(self.request.len() + message.len() + 8));
-        request.extend_from_slice(&self.request);
+        let mut request = self.request.borrow_mut();
+        request.truncate(self.prepared);
+        if request.capacity() < self.prepared + message.len() + MAX_FIELD_HEAD_BYTES {
+            // To grow in place would leave the key behind unwiped.
+            let mut larger =
+                Zeroizing::new(Vec::with_capacity(self.prepared + 2 * message.len() + MAX_FIELD_HEAD_BYTES));
+            larger.extend_from_slice(&request);
+            *request = larger;
+        }
         put_bytes(&mut request, 3, message);
         let answer = host.sign(&request)?;
         let (true, signature) = bool_and_bytes(&answer) else { return None };
@@ -158,13 +181,6 @@ impl HostSigner {
             None => Signature::from_der(signature).ok().map(|signature| signature.to_bytes().to_vec()),
         }
     }
-}
-
-fn sign_request(pkcs8: &[u8]) -> Zeroizing<Vec<u8>> {
-    let mut request = Zeroizing::new(Vec::with_capacity(pkcs8.len() + 16));
-    put_bytes(&mut request, 1, b"sha256");
-    put_bytes(&mut request, 2, pkcs8);
-    request
 }
 
 fn verifies(key: &SigningKey, signature: &[u8]) -> bool {

@@ -34,6 +34,20 @@ fn the_host_signs_where_it_can_and_wasm_where_not() {
 }
 
 #[test]
+fn the_host_is_asked_to_sign_the_very_message_whatever_was_signed_before() {
+    let p256 = keys(KEY_A);
+    let SigningKey::P256(key) = p256.signing_key() else { panic!("not P-256") };
+    let host = host(Sign::Works);
+    let signer = Signer::new(p256.signing_key(), SignerChoice::Host, &host).ok().unwrap();
+    for length in [0, 10_000, 1, 5_000, 100_000, 3] {
+        let message = vec![b'm'; length];
+        let (signature, _) = signer.sign(&host, &message).unwrap();
+        let signature = Signature::from_slice(&signature).unwrap();
+        VerifyingKey::from(key.public_key()).verify(&message, &signature).unwrap();
+    }
+}
+
+#[test]
 fn rsa_is_signed_by_the_host_or_not_at_all() {
     use SignerChoice::{Auto, Host, Wasm};
     let rsa = keys(KEY_RSA);
