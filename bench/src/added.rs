@@ -84,6 +84,11 @@ impl Rounds {
         self.with(other, |a, b| a / b)
     }
 
+    /// The median over the other's, where the other is so small that noise makes nonsense of single rounds.
+    pub(crate) fn over_medians(&self, other: &Self) -> anyhow::Result<Self> {
+        Ok(Self(vec![self.median()? / other.median()?]))
+    }
+
     fn with(&self, other: &Self, of: fn(f64, f64) -> f64) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(a, b)| of(*a, *b)).collect())
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::machine::Machine;
 use crate::process::Memory;
@@ -109,8 +110,37 @@ impl Results {
     }
 
     pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+        fs::write(path, lines(&rounded(serde_json::to_value(self)?), 3) + "\n")
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// JSON with a line for each value down to a depth: one for each variant, not one for each number.
+fn lines(value: &Value, depth: usize) -> String {
+    let inner = |value| lines(value, depth - 1);
+    match value {
+        Value::Object(members) if depth > 0 && !members.is_empty() => {
+            let members: Vec<_> = members
+                .iter()
+                .map(|(name, value)| format!("{}: {}", Value::from(name.as_str()), inner(value)))
+                .collect();
+            format!("{{\n{}\n}}", members.join(",\n"))
+        }
+        Value::Array(items) if depth > 0 && !items.is_empty() => {
+            format!("[\n{}\n]", items.iter().map(inner).collect::<Vec<_>>().join(",\n"))
+        }
+        value => value.to_string(),
+    }
+}
+
+/// Digits that were not measured go.
+fn rounded(value: Value) -> Value {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            number.as_f64().map(|number| (number * 1000.0).round() / 1000.0).into()
+        }
+        Value::Array(items) => items.into_iter().map(rounded).collect(),
+        Value::Object(members) => members.into_iter().map(|(name, value)| (name, rounded(value))).collect(),
+        value => value,
     }
 }

@@ -15,7 +15,9 @@ use serde_json::Value as Json;
 
 /// The request, with the host around it.
 pub(crate) struct Request {
-    fields: Vec<(Vec<u8>, Vec<u8>)>,
+    fields: Vec<(String, String)>,
+    /// The fields as Envoy hands them over.
+    serialised: Vec<u8>,
     metadata: Option<Vec<u8>>,
     route_metadata: Vec<u8>,
     /// The answer to the filter's self-check, given again to everything after it.
@@ -25,8 +27,13 @@ pub(crate) struct Request {
 impl Request {
     /// With the headers that a browser sends.
     pub(crate) fn new(path: &str) -> Self {
-        let request =
-            Self { fields: Vec::new(), metadata: None, route_metadata: Vec::new(), signed: RefCell::default() };
+        let request = Self {
+            fields: Vec::new(),
+            serialised: Vec::new(),
+            metadata: None,
+            route_metadata: Vec::new(),
+            signed: RefCell::default(),
+        };
         request.with_headers(&[
             (":authority", "app.example.com"),
             (":path", path),
@@ -43,7 +50,8 @@ impl Request {
     }
 
     pub(crate) fn with_headers(mut self, fields: &[(&str, &str)]) -> Self {
-        self.fields.extend(fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())));
+        self.fields.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.serialised = pairs(&self.fields);
         self
     }
 
@@ -57,6 +65,19 @@ impl Request {
         self.route_metadata = metadata(namespaces);
         self
     }
+}
+
+/// A map as proxy-wasm serialises it: how many fields, the lengths of names and values, then those, each with a zero.
+fn pairs(fields: &[(String, String)]) -> Vec<u8> {
+    let number = |number: usize| u32::try_from(number).expect("a short text").to_le_bytes();
+    let mut buffer = number(fields.len()).to_vec();
+    for (name, value) in fields {
+        buffer.extend([number(name.len()), number(value.len())].concat());
+    }
+    for (name, value) in fields {
+        buffer.extend([name.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat());
+    }
+    buffer
 }
 
 /// `envoy.config.core.v3.Metadata` is, on the wire, a `Struct` whose values lack one layer.
@@ -124,7 +145,7 @@ impl Host for Request {
     }
 
     fn request_headers(&self) -> Headers {
-        Headers::new(self.fields.clone())
+        Headers::from_pairs(self.serialised.clone())
     }
 
     fn metadata(&self) -> Option<Vec<u8>> {

@@ -25,7 +25,9 @@ type Counts = BTreeMap<String, u64>;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    if let [case, requests] = arguments.as_slice() {
+    if let [case, requests] = arguments.as_slice()
+        && !case.starts_with("--")
+    {
         cases::run(case, requests.parse().expect("a number of requests"));
         return ExitCode::SUCCESS;
     }

@@ -175,15 +175,25 @@ pub(super) fn machine(results: &Results) -> String {
 /// Median, and the lowest and highest round.
 pub(super) fn spread_of(spread: Spread, unit: &str) -> String {
     let Spread { median, min, max } = spread;
+    if min == max {
+        return format!("**{}{unit}**", ratio(median));
+    }
     format!("**{}{unit}** ({} to {})", ratio(median), ratio(min), ratio(max))
 }
 
 fn micros(spread: Spread) -> String {
-    format!("{:.0} µs ({:.0} to {:.0})", spread.median, spread.min, spread.max)
+    let Spread { median, min, max } = spread;
+    format!("{} µs ({} to {})", whole(median), whole(min), whole(max))
 }
 
 fn millis(spread: Spread) -> String {
-    format!("{:.0} ms ({:.0} to {:.0})", spread.median, spread.min, spread.max)
+    let Spread { median, min, max } = spread;
+    format!("{} ms ({} to {})", whole(median), whole(min), whole(max))
+}
+
+/// Without the sign of a zero that was a little less.
+fn whole(number: f64) -> String {
+    format!("{:.0}", number.round() + 0.0)
 }
 
 /// Two digits behind the point, where that says something.

@@ -67,9 +67,9 @@ fn at_five_groups(of: Comparison) -> anyhow::Result<Vec<Target>> {
         ("requests per second ÷ ext_authz's", AtLeast(1.55), rates),
         ("added p50 ÷ ext_authz's, one connection", AtMost(0.3), of.added_p50(host)?.over(&of.added_p50(authz)?)),
         (
-            "added CPU without the signature ÷ the empty Wasm filter's",
+            "added CPU without the signature ÷ the empty Wasm filter's (medians)",
             AtMost(2.0),
-            without_signature(of)?.over(&of.added_cpu(empty)?),
+            without_signature(of)?.over_medians(&of.added_cpu(empty)?)?,
         ),
         (
             "`reuse`: added CPU ÷ ext_authz's, one connection",
