@@ -98,7 +98,7 @@ mod tests {
     fn an_assertion_does_not_outlive_its_identity() {
         let kept = Kept::new(Duration::from_secs(10));
         let bytes = build::object(&json!({"sub": "ann", "exp": 1002}));
-        let identity = Identity::Object(Struct::new(&bytes));
+        let identity = Identity::Object(Struct::new(&bytes).members().collect());
         let key = b"{}".to_vec();
         kept.put(key.clone(), assertion(), NOW, Some(&identity));
         assert!(kept.get(&key, NOW + Duration::from_secs(1)).is_some());

@@ -105,8 +105,9 @@ impl<'a, H: Host> Evidence<'a, H> {
             Some(path) => path.iter().try_fold(namespace, |object, name| as_object(object.get(name)?))?,
             None => lowest_object(namespace)?,
         };
-        let says_who = object.members().any(|(name, value)| name != ADDED_BY_EXT_AUTHZ && says_something(value));
-        says_who.then_some(Identity::Object(object))
+        let members: Vec<_> = object.members().collect();
+        let says_who = members.iter().any(|(name, value)| *name != ADDED_BY_EXT_AUTHZ && says_something(*value));
+        says_who.then_some(Identity::Object(members))
     }
 
     fn in_headers<'s>(&'s self, claims: &'s [(String, HeaderName)]) -> Option<Identity<'s>> {
@@ -181,8 +182,8 @@ fn lowest_object(namespace: Struct<'_>) -> Option<Struct<'_>> {
 /// What a source knows of a user, by claim name.
 #[derive(Debug)]
 pub enum Identity<'a> {
-    /// An object of any JSON types.
-    Object(Struct<'a>),
+    /// The members of an object, of any JSON types, found once for all claims that are looked up in them.
+    Object(Vec<(&'a [u8], Value<'a>)>),
     /// Texts, by the claims that were configured.
     Named(Vec<(&'a str, Named<'a>)>),
 }
@@ -217,8 +218,8 @@ impl<'a> Identity<'a> {
     pub fn claim(&'a self, path: &[String]) -> Option<Claim<'a>> {
         let (name, rest) = path.split_first()?;
         match self {
-            Self::Object(object) => {
-                let value = rest.iter().try_fold(object.get(name)?, |value, name| as_object(value)?.get(name))?;
+            Self::Object(members) => {
+                let value = rest.iter().try_fold(member(members, name)?, |value, name| as_object(value)?.get(name))?;
                 Some(Claim::Value(value))
             }
             Self::Named(claims) if rest.is_empty() => {
@@ -235,11 +236,16 @@ impl<'a> Identity<'a> {
     #[must_use]
     pub fn expires_at(&self) -> Option<f64> {
         match self {
-            Self::Object(object) => match object.get("exp")? {
+            Self::Object(members) => match member(members, "exp")? {
                 Value::Number(seconds) => Some(seconds),
                 _ => None,
             },
             Self::Named(_) => None,
         }
     }
+}
+
+/// The member of this name; of two, the later counts, as protobuf has it for maps.
+fn member<'a>(members: &[(&'a [u8], Value<'a>)], name: &str) -> Option<Value<'a>> {
+    members.iter().rev().find(|(member, _)| *member == name.as_bytes()).map(|(_, value)| *value)
 }
