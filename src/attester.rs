@@ -141,8 +141,7 @@ impl Attester {
         mut request: Request<'_, H>,
         keys: &Keys,
     ) -> Result<Vec<(String, String)>, Response> {
-        request.authority = self.authority(&request)?;
-        request.actor = self.actor(&request)?;
+        self.complete(&mut request)?;
         let assertion = self.assertion(&request, keys, self.config.max_assertion_bytes)?;
         request.host.set_filter_state("attestation.jti", &assertion.token_id);
         request.host.set_filter_state("attestation.kid", keys.keyring.signer().kid());
@@ -200,8 +199,7 @@ impl Attester {
         if request.is_anonymous() {
             return Err(refusal::missing_identity(host));
         }
-        request.authority = self.authority(&request)?;
-        request.actor = self.actor(&request)?;
+        self.complete(&mut request)?;
         let assertion = self.assertion(&request, keys, None)?;
         let (content_type, body) = match endpoint {
             Endpoint::User => ("application/json", route.plan.payload(&request.facts(&assertion)).json),

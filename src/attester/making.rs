@@ -1,11 +1,11 @@
 //! From an understood request to its assertion.
 
-use super::request::Request;
+use super::request::{self, Request};
 use super::{Attester, Keys, refusal};
 use crate::actor::OnUnverifiable;
 use crate::assertion::Assertion;
 use crate::authority::Authority;
-use crate::claims::{Payload, Shed};
+use crate::claims::{Payload, RequestLine, Shed};
 use crate::config::Binding;
 use crate::endpoint::Response;
 use crate::host::{Host, Level};
@@ -15,27 +15,33 @@ use crate::metrics::{Counter, Histogram};
 use crate::signer::SignedBy;
 
 impl Attester {
-    /// The request's host where a claim needs it, and the assurance that it has all that its assertion is bound to.
-    pub(super) fn authority<H: Host>(&self, request: &Request<'_, H>) -> Result<Option<Authority>, Response> {
-        let line = request.line();
+    /// Finds out what else the claims are made of, as far as the configuration asks for it.
+    pub(super) fn complete<H: Host>(&self, request: &mut Request<'_, H>) -> Result<(), Response> {
+        if !self.config.claims.bind.is_empty() {
+            request.line = self.bound_line(request)?;
+        }
+        if request.route.plan.needs_host() {
+            let authority = Authority::parse(request.headers.first(":authority"));
+            request.authority = Some(authority.ok_or_else(|| refusal::bad_host(request.host))?);
+        }
+        request.actor = self.actor(request)?;
+        Ok(())
+    }
+
+    /// What assertions can be bound to, with all that they are to be bound to.
+    fn bound_line<'a, H: Host>(&self, request: &Request<'a, H>) -> Result<RequestLine<'a>, Response> {
+        let line = request::line(request.headers);
         let lacks = |binding: &Binding| match binding {
             Binding::Method => line.method.is_empty(),
             Binding::Path => line.path.is_empty(),
             Binding::RequestId => line.request_id.is_empty(),
             Binding::Authority => false,
         };
-        if self.config.claims.bind.iter().any(lacks) {
-            return Err(refusal::unbound(request.host));
-        }
-        if !request.route.plan.needs_host() {
-            return Ok(None);
-        }
-        let authority = Authority::parse(request.headers.first(":authority"));
-        authority.map(Some).ok_or_else(|| refusal::bad_host(request.host))
+        if self.config.claims.bind.iter().any(lacks) { Err(refusal::unbound(request.host)) } else { Ok(line) }
     }
 
     /// The `act` claim that an incoming assertion makes, where actors are configured.
-    pub(super) fn actor<H: Host>(&self, request: &Request<'_, H>) -> Result<Option<String>, Response> {
+    fn actor<H: Host>(&self, request: &Request<'_, H>) -> Result<Option<String>, Response> {
         let Some(actors) = &self.config.claims.actors else { return Ok(None) };
         let mut incoming = request.headers.values(self.config.assertion_header.as_str());
         let Some(value) = incoming.next() else { return Ok(None) };

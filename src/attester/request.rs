@@ -11,12 +11,13 @@ pub(super) struct Request<'a, H> {
     pub(super) headers: &'a Headers,
     pub(super) route: &'a Route,
     pub(super) identity: Option<(Identity<'a>, &'a IdentitySource)>,
+    pub(super) line: RequestLine<'a>,
     pub(super) authority: Option<Authority>,
     pub(super) actor: Option<String>,
 }
 
 impl<'a, H: Host> Request<'a, H> {
-    /// The request with its identity; host and actor are found out when they are needed.
+    /// The request with its identity; the rest is found out when it is needed.
     pub(super) fn new(
         host: &'a H,
         headers: &'a Headers,
@@ -29,7 +30,7 @@ impl<'a, H: Host> Request<'a, H> {
             let source = identity.as_ref().map_or("no source, anonymous".into(), |(_, source)| source.label());
             host.log(Level::Debug, &format!("identity from {source}"));
         }
-        Self { host, headers, route, identity, authority: None, actor: None }
+        Self { host, headers, route, identity, line: RequestLine::default(), authority: None, actor: None }
     }
 
     pub(super) fn is_anonymous(&self) -> bool {
@@ -49,21 +50,22 @@ impl<'a, H: Host> Request<'a, H> {
             issued_at: assertion.issued_at,
             expires_at: assertion.expires_at,
             source: self.identity.as_ref().map(|(_, source)| *source),
-            request: self.line(),
+            request: self.line,
             actor: self.actor.as_deref(),
             shed: assertion.shed,
         }
     }
+}
 
-    pub(super) fn line(&self) -> RequestLine<'_> {
-        let text = |name| str::from_utf8(self.headers.first(name)).unwrap_or_default();
-        let path = text(":path");
-        RequestLine {
-            method: text(":method"),
-            scheme: scheme(self.headers),
-            path: path.split_once('?').map_or(path, |(path, _)| path),
-            request_id: text("x-request-id"),
-        }
+/// The parts of a request that its assertion can be bound to.
+pub(super) fn line(headers: &Headers) -> RequestLine<'_> {
+    let text = |name| str::from_utf8(headers.first(name)).unwrap_or_default();
+    let path = text(":path");
+    RequestLine {
+        method: text(":method"),
+        scheme: scheme(headers),
+        path: path.split_once('?').map_or(path, |(path, _)| path),
+        request_id: text("x-request-id"),
     }
 }
 
