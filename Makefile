@@ -72,6 +72,9 @@ lint: prerequisites ## Run clippy on everything, warnings are errors
 	@cargo clippy --all-targets -- -D warnings
 	@$(say) "lint: clippy on the module as Wasm (half a minute the first time)"
 	@scripts/wasm-cargo clippy --lib -- -D warnings
+	@$(say) "lint: clippy on the benches (a minute the first time)"
+	@cargo clippy --manifest-path bench/Cargo.toml --target-dir $(target_dir) --all-targets -- -D warnings
+	@cargo clippy --manifest-path bench/micro/Cargo.toml --target-dir $(target_dir) --all-targets -- -D warnings
 
 unit: prerequisites ## Run the unit tests
 	@$(say) "unit: the tests inside the library and the tool (a minute the first time)"
