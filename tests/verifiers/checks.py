@@ -1,0 +1,118 @@
+"""What every verifier must accept, and what it must refuse."""
+
+import http.client
+import time
+
+import jwt
+
+from keys import Key, claims, signed_with_public_key, unsigned
+from processes import eventually, get
+from proxy import host
+
+HEADER = "X-Pomerium-Jwt-Assertion"
+REFUSED = (401, 403)
+UNKNOWN_KIDS = 40
+ZOE = {"sub": "zoe", "email": "zoe@example.com"}
+
+
+class Wrong(Exception):
+    """A verifier did what it must not do."""
+
+
+def through_the_proxy(proxy, language):
+    """A request as users send it: the filter signs, the app verifies."""
+    answer = get(f"{proxy.url}/", {
+        "Host": host(language), "X-Auth-User": ZOE["sub"], "X-Auth-Email": ZOE["email"], HEADER: "forged",
+        "X-User": "mallory"})
+    expect(answer, 200, "a request through the proxy")
+    if answer.json() != ZOE:
+        raise Wrong(f"a request through the proxy is {answer.body}, not {ZOE}")
+
+
+def accepts(url, what, token):
+    expect(get(url, {HEADER: token}), 200, what)
+
+
+def refuses(url, what, token):
+    headers = {} if token is None else {HEADER: token, "X-User": "mallory"}
+    answer = get(url, headers)
+    if answer.status not in REFUSED:
+        raise Wrong(f"{what}: {answer.status} {answer.body}")
+
+
+def refuses_what_is_wrong(url, language, key):
+    """Each of these differs in one thing from an assertion that is accepted."""
+    name = host(language)
+    good = claims(name)
+    accepts(url, "a good assertion", key.sign(good))
+    accepts(url, "one of several audiences", key.sign(good | {"aud": ["other.example.com", name]}))
+    accepts(url, "expired, within the leeway", key.sign(claims(name, exp=int(time.time()) - 1)))
+    for what, token in wrong_tokens(name, good, key).items():
+        refuses(url, what, token)
+
+
+def wrong_tokens(name, good, key):
+    stranger = Key.p256() if key.algorithm == "ES256" else Key.rsa()
+    head, payload, signature = key.sign(good).split(".")
+    other_payload = key.sign(good | {"sub": "mallory"}).split(".")[1]
+    return {
+        "no header": None,
+        "an empty header": "",
+        "no token": "forged",
+        "another audience": key.sign(claims("other.example.com", iss=name)),
+        "no audience": key.sign(claims(name, aud=None)),
+        "another issuer": key.sign(claims(name, iss="other.example.com")),
+        "expired": key.sign(claims(name, exp=int(time.time()) - 60)),
+        "no expiry": key.sign(claims(name, exp=None)),
+        "signed by a stranger": stranger.sign(good, kid=key.kid),
+        "another payload": f"{head}.{other_payload}.{signature}",
+        "no signature": f"{head}.{payload}.",
+        "alg none": unsigned(good, key.kid),
+        "HS256 with the public key": signed_with_public_key(good, key, key.public_pem()),
+        "ES384": jwt.encode(good, Key.p384().private, "ES384", headers={"kid": key.kid}),
+        "an unknown kid": stranger.sign(good),
+    }
+
+
+def refuses_two_headers(url, language, key):
+    """Which of two would count? Only one of them need be good."""
+    token = key.sign(claims(host(language)))
+    for values in ([token, "forged"], ["forged", token], [token, token]):
+        status = get_with_all(url, HEADER, values)
+        if status not in REFUSED:
+            raise Wrong(f"two headers: {status}")
+
+
+def fetches_seldom(proxy, url, language, reader, pause):
+    """Anybody can invent a kid; that must not make the app ask for the keyset each time."""
+    before, started = proxy.fetches(reader), time.monotonic()
+    for _ in range(UNKNOWN_KIDS):
+        refuses(url, "an unknown kid", Key.p256().sign(claims(host(language))))
+    fetched, allowed = proxy.fetches(reader) - before, (time.monotonic() - started) / pause + 2
+    if fetched > allowed:
+        raise Wrong(f"{UNKNOWN_KIDS} unknown kids made it fetch the keyset {fetched} times")
+
+
+def forgets(url, language, key):
+    """A key that is not published any more is not believed for longer than a keyset is kept."""
+    def refused():
+        return get(url, {HEADER: key.sign(claims(host(language)))}).status in REFUSED
+
+    eventually(f"{language} to forget a retired key", refused)
+
+
+def get_with_all(url, name, values):
+    """The status of a GET that has a header more than once."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+    connection.putrequest("GET", "/")
+    for value in values:
+        connection.putheader(name, value)
+    connection.endheaders()
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def expect(answer, status, what):
+    if answer.status != status:
+        raise Wrong(f"{what}: {answer.status} {answer.body}")

@@ -1,0 +1,118 @@
+"""Has a verifier in each language verify what the filter signs, through a rotation, and refuse all that is wrong.
+
+Usage: main.py [LANGUAGE…]
+
+Each runs twice behind one Envoy with the filter. The first keeps a keyset for ten minutes: that it accepts a new key is
+because an unknown kid makes it fetch the keyset again. The second keeps one for a second and never fetches for an unknown
+kid: that it refuses a retired key is because it looks again. The sidecar knows only the second way.
+"""
+
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+
+import checks
+import languages
+from keys import Key
+from processes import end_all
+from proxy import Proxy, host
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
+ENVOY = pathlib.Path(os.environ.get("ENVOY") or ROOT / ".envoy/1.40.0/envoy").resolve()
+MODULE = pathlib.Path(
+    os.environ.get("ATTESTATION_FILTER_WASM") or TARGET / "wasm32-wasip1/release/attestation_filter.wasm").resolve()
+
+SHORT = 1  # seconds
+LONG = 600
+
+
+class Verifier:
+    """A language's two services."""
+
+    def __init__(self, language, proxy, directory):
+        self.language, self.name, self.proxy = language, language.name, proxy
+        self.forgetful = self.start(directory, "forgetful", SHORT, LONG)
+        self.patient = self.start(directory, "patient", LONG, SHORT) if language.is_library else self.forgetful
+        proxy.send_to(self.name, self.patient)
+        proxy.wait_for_upstream(self.name)
+
+    def start(self, directory, kind, max_age, pause):
+        return self.language.start(f"{self.name}-{kind}", {
+            "AUDIENCE": host(self.name), "ISSUER": host(self.name), "KEYSET_MAX_AGE": max_age, "KEYSET_PAUSE": pause,
+            "JWKS_URL": self.proxy.keyset_url(f"{self.name}-{kind}")}, directory)
+
+    def check(self, step, key):
+        """All checks, with the key that signs now."""
+        checks.through_the_proxy(self.proxy, self.name)
+        for url in (self.patient, self.forgetful):
+            checks.refuses_what_is_wrong(url, self.name, key)
+        if self.language.is_library:
+            checks.refuses_two_headers(self.patient, self.name, key)
+            checks.fetches_seldom(self.proxy, self.patient, self.name, f"{self.name}-patient", SHORT)
+        print(f"  {self.name}: {step}", flush=True)
+
+
+def main():
+    made, missing = make(sys.argv[1:])
+    for name, message in missing.items():
+        print(f"  {name}: NOT TESTED, missing on this machine: {message}", flush=True)
+    if not made or (missing and os.environ.get("REQUIRE_ALL") == "1"):
+        sys.exit("not every verifier was tested" if made else "no verifier was tested")
+    with tempfile.TemporaryDirectory(prefix="verifiers-") as name:
+        directory = pathlib.Path(name)
+        try:
+            rotate(made, directory)
+        except checks.Wrong as wrong:
+            keep = TARGET / "verifiers/logs"
+            shutil.rmtree(keep, ignore_errors=True)
+            shutil.copytree(directory, keep, ignore=shutil.ignore_patterns("keys"))
+            sys.exit(f"{wrong}\nthe logs are in {keep}")
+        finally:
+            end_all()
+
+
+def make(wanted):
+    made, missing = [], {}
+    for kind in languages.ALL:
+        if wanted and kind.name not in wanted:
+            continue
+        language = kind(TARGET, ENVOY)
+        try:
+            language.make()
+            made.append(language)
+        except languages.Missing as error:
+            missing[kind.name] = error
+    return made, missing
+
+
+def rotate(made, directory):
+    """A P-256 key is replaced by an RSA key, in the three steps of `attest rotate`."""
+    old, new = Key.p256(), Key.rsa()
+    proxy = Proxy(ENVOY, MODULE, directory, [language.name for language in made], old.pem())
+    proxy.wait_until_published([old.kid])
+    verifiers = [Verifier(language, proxy, directory) for language in made]
+    for step, keys in [("before the rotation", [old]), ("staged", [old, new]), ("promoted", [new, old]),
+                       ("retired", [new])]:
+        proxy.replace_key_file("".join(key.pem() for key in keys))
+        proxy.wait_until_published([key.kid for key in keys])
+        for verifier in verifiers:
+            attempt(verifier, step, keys[0])
+        # What `attest rotate --wait` waits for: until then, somebody may have a keyset from before this step.
+        time.sleep(2 * SHORT)
+    for verifier in verifiers:
+        checks.forgets(verifier.forgetful, verifier.name, old)
+
+
+def attempt(verifier, step, key):
+    try:
+        verifier.check(step, key)
+    except checks.Wrong as wrong:
+        raise checks.Wrong(f"{verifier.name}, {step}: {wrong}") from None
+
+
+if __name__ == "__main__":
+    main()
