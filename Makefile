@@ -25,7 +25,7 @@ say = printf '==> %s\n'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo run wasm cli envoy envoy-without-sign test fmt fmt-check lint unit integration e2e configurations \
-    size compose-test bench bench-micro clean prerequisites
+    snippets verifiers test-verifiers size compose-test bench bench-micro clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,7 +58,7 @@ ifndef ENVOY_WITHOUT_SIGN
 	@scripts/fetch-envoy $(version_without_sign)
 endif
 
-test: prerequisites fmt-check lint unit integration configurations e2e ## Run every check: format, lints, all tests
+test: prerequisites fmt-check lint unit integration configurations snippets verifiers e2e ## Run every check: format, lints, all tests
 
 fmt: prerequisites ## Format the code
 	@cargo fmt
@@ -96,6 +96,19 @@ configurations: prerequisites wasm envoy ## Have Envoy check every configuration
 	@$(say) "configurations: Envoy accepts what is shipped"
 	@scripts/check-configurations "$(envoy)" "$(module)"
 
+snippets:
+	@$(say) "snippets: the documentation shows the code that is tested"
+	@scripts/check-snippets
+
+# Those of docs/verify.md that need nothing but what everything else here needs.
+verifiers: prerequisites wasm envoy
+	@$(say) "verifiers: Rust, Python and jwt_authn verify through a rotation (a minute the first time)"
+	@$(found) tests/verifiers/run python rust sidecar
+
+test-verifiers: prerequisites snippets wasm envoy ## Verify in every language that is here (REQUIRE_ALL=1: all must be)
+	@$(say) "test-verifiers: every language verifies through a rotation (a few minutes the first time)"
+	@$(found) REQUIRE_ALL=$(REQUIRE_ALL) tests/verifiers/run
+
 size: wasm ## Show the module's size, raw and gzip
 	@printf '%8d bytes raw\n%8d bytes gzip\n' $$(wc -c <"$(module)") $$(gzip -9c "$(module)" | wc -c)
 
@@ -126,7 +139,7 @@ clean: ## Remove everything that was built or fetched
 prerequisites:
 	@ENVOY_VERSION=$(ENVOY_VERSION) scripts/check-prerequisites $(needs)
 needs = rust
-demo run configurations bench: needs = rust envoy
+demo run configurations verifiers test-verifiers bench: needs = rust envoy
 e2e: needs = rust envoy openssl
 envoy envoy-without-sign: needs = envoy
 fmt fmt-check lint: needs = rust lint
