@@ -1,0 +1,128 @@
+// Starts the provider, Envoy and `attest upstream` in a directory that is gone when they end.
+import { execFileSync, fork, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+
+const { ENVOY, ATTESTATION_FILTER_WASM: MODULE, ATTEST } = process.env;
+const HERE = import.meta.dirname;
+const DEADLINE = 30_000;
+
+export class Example {
+  #running = [];
+
+  constructor() {
+    // With the secrets in it, and below target/: mode 0700, and never in a commit.
+    this.directory = mkdtempSync(join(HERE, 'run-'));
+  }
+
+  /** Starts everything, where `friendly` on the ports of envoy.yaml if nobody else has them. */
+  async start({ friendly = false } = {}) {
+    const port = async (wanted) => (friendly && (await isFree(wanted)) ? wanted : 0);
+    const clientSecret = this.#secret('client-secret');
+    this.#secret('hmac-secret');
+    execFileSync(ATTEST, ['keygen', '--out', this.file('signing-key.pem')], { stdio: 'ignore' });
+
+    const environment = { ...process.env, PORT: String(await port(9000)), CLIENT_SECRET: clientSecret };
+    const provider = this.#run('provider', (stdio) =>
+      fork(join(HERE, 'provider.mjs'), { env: environment, stdio: [...stdio, 'ipc'] }));
+    this.provider = `http://127.0.0.1:${(await this.#message(provider)).port}`;
+    this.app = `http://localhost:${await this.#startEnvoy(await port(10000))}`;
+    provider.send({ app: this.app });
+    await this.#message(provider);
+
+    this.keysetUrl = `${this.app}/.well-known/pomerium/jwks.json`;
+    this.#run('upstream', (stdio) => spawn(ATTEST,
+      ['upstream', '--listen', `unix:${this.file('upstream.sock')}`, '--jwks', this.keysetUrl, '--audience', 'localhost'],
+      { stdio }));
+    await this.#until('the app to answer', async () => (await fetch(`${this.app}/healthz`)).ok);
+    await this.#until('the keyset', async () => (await (await fetch(this.keysetUrl)).json()).keys.length > 0);
+  }
+
+  file(name) {
+    return join(this.directory, name);
+  }
+
+  log(name) {
+    return readFileSync(this.file(`${name}.log`), 'utf8');
+  }
+
+  /** The name of a program that has ended, though it should not have. */
+  ended() {
+    return this.#running.find(({ child }) => child.exitCode !== null || child.signalCode !== null)?.name;
+  }
+
+  close() {
+    for (const { child } of this.#running) child.kill('SIGKILL');
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  async #startEnvoy(port) {
+    writeFileSync(this.file('envoy.yaml'), this.#bootstrap(port));
+    const addressFile = this.file('admin-address');
+    this.#run('envoy', (stdio) => spawn(ENVOY,
+      ['--disable-hot-restart', '--concurrency', '2', '--log-level', 'warning', '--admin-address-path', addressFile,
+        '-c', this.file('envoy.yaml')], { stdio }));
+    return this.#until('Envoy to serve', async () => {
+      const admin = `http://${readFileSync(addressFile, 'utf8')}`;
+      const { listener_statuses: listeners } = await (await fetch(`${admin}/listeners?format=json`)).json();
+      const ready = (await fetch(`${admin}/ready`)).ok;
+      return ready && listeners.find(({ name }) => name === 'ingress').local_address.socket_address.port_value;
+    });
+  }
+
+  /** envoy.yaml with our ports and paths in the place of its own. */
+  #bootstrap(port) {
+    return [
+      ['port_value: 9901', 'port_value: 0'],
+      ['port_value: 10000', `port_value: ${port}`],
+      ['http://127.0.0.1:9000', this.provider],
+      ['port_value: 9000', `port_value: ${this.provider.split(':').at(-1)}`],
+      ['/run/secrets/attestation', this.directory],
+      ['/run/attestation/upstream.sock', this.file('upstream.sock')],
+      ['/etc/envoy/attestation_filter.wasm', MODULE],
+    ].reduce((text, [shipped, ours]) => {
+      if (!text.includes(shipped)) throw new Error(`envoy.yaml does not hold ${shipped}`);
+      return text.replaceAll(shipped, ours);
+    }, readFileSync(join(HERE, 'envoy.yaml'), 'utf8'));
+  }
+
+  #secret(name) {
+    const secret = randomBytes(32).toString('base64url');
+    writeFileSync(this.file(name), secret, { mode: 0o600 });
+    return secret;
+  }
+
+  #run(name, start) {
+    const log = openSync(this.file(`${name}.log`), 'w');
+    const child = start(['ignore', log, log]);
+    this.#running.push({ name, child });
+    return child;
+  }
+
+  async #message(child) {
+    return new Promise((resolve, reject) => {
+      child.once('message', resolve);
+      child.once('exit', () => reject(new Error(`the provider ended:\n${this.log('provider')}`)));
+    });
+  }
+
+  async #until(what, probe) {
+    for (const started = Date.now(); Date.now() - started < DEADLINE; await pause(50)) {
+      const name = this.ended();
+      if (name) throw new Error(`${name} ended:\n${this.log(name)}`);
+      const answer = await probe().catch(() => false);
+      if (answer) return answer;
+    }
+    throw new Error(`waited in vain for ${what}`);
+  }
+}
+
+function isFree(port) {
+  return new Promise((resolve) => {
+    const server = createServer().once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
