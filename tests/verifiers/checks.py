@@ -29,6 +29,14 @@ def through_the_proxy(proxy, language):
         raise Wrong(f"a request through the proxy is {answer.body}, not {ZOE}")
 
 
+def anonymous(proxy, language):
+    """Nobody in particular is somebody whose assertion is good; the app decides what that is worth."""
+    answer = get(f"{proxy.url}/", {"Host": host(language)})
+    expect(answer, 200, "an anonymous request through the proxy")
+    if answer.json()["sub"]:
+        raise Wrong(f"an anonymous request through the proxy is {answer.body}")
+
+
 def accepts(url, what, token):
     expect(get(url, {HEADER: token}), 200, what)
 

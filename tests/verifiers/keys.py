@@ -10,7 +10,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-EXPIRES = 300
+ISSUED, EXPIRES = -100, 200  # seconds from now
 
 
 class Key:
@@ -57,7 +57,7 @@ def kid(public):
 def claims(audience, **changed):
     """Claims as the filter would sign them; one that is changed to None is left out."""
     now = int(time.time())
-    good = {"aud": audience, "iss": audience, "iat": now, "exp": now + EXPIRES, "jti": "1", "sub": "zoe", "user": "zoe",
+    good = {"aud": audience, "iss": audience, "iat": now + ISSUED, "exp": now + EXPIRES, "jti": "1", "sub": "zoe", "user": "zoe",
             "email": "zoe@example.com", "groups": [], "sid": "", "name": ""}
     return {name: value for name, value in (good | changed).items() if value is not None}
 

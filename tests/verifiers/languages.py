@@ -20,6 +20,8 @@ class Language:
 
     # Whether code of the app verifies: it sees all copies of the header, and an unknown kid makes it fetch again.
     is_library = True
+    # The pause of a service that is to fetch again only when its keyset is old.
+    endless_pause = 600
 
     def __init__(self, target, envoy):
         self.target, self.envoy = target, envoy
@@ -65,13 +67,56 @@ class Node(Language):
         if version("node", "--version", "v") < (20, 19):
             raise Missing("node 20.19 or later: nodejs.org has it")
         copy(SOURCES / "node", self.directory())
-        run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=self.directory())
+        fetch(["npm", "ci", "--no-audit", "--no-fund"], cwd=self.directory())
 
     def directory(self):
         return self.target / "verifiers/node"
 
     def command(self):
         return ["node", self.directory() / "app.mjs"]
+
+
+class Go(Language):
+    name = "go"
+
+    def make(self):
+        need("go", "go.dev/dl has 1.24 and later")
+        copy(SOURCES / "go", self.directory())
+        fetch(["go", "list", "-deps", "."], cwd=self.directory())
+        run(["go", "build", "-o", "verifier", "."], cwd=self.directory())
+
+    def directory(self):
+        return self.target / "verifiers/go"
+
+    def command(self):
+        return [self.directory() / "verifier"]
+
+
+class Java(Language):
+    """Takes jose4j from CLASSPATH where that is set, else from Maven."""
+
+    name = "java"
+    # jose4j keeps a keyset for the length of the pause, even an old one.
+    endless_pause = 1
+
+    def make(self):
+        need("javac", "apt-get install -y default-jdk-headless")
+        directory = self.directory()
+        copy(SOURCES / "java", directory)
+        if "CLASSPATH" not in os.environ:
+            need("mvn", "apt-get install -y maven; or set CLASSPATH to the jars of jose4j and slf4j-api")
+            fetch(["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"], cwd=directory)
+        run(["javac", "-Xlint:all", "-Werror", "-cp", self.jars(), "-d", directory / "classes",
+             *directory.glob("*.java")])
+
+    def directory(self):
+        return self.target / "verifiers/java"
+
+    def jars(self):
+        return os.environ.get("CLASSPATH") or f"{self.directory()}/lib/*"
+
+    def command(self):
+        return ["java", "-cp", f"{self.directory()}/classes:{self.jars()}", "App"]
 
 
 class Sidecar(Language):
@@ -123,10 +168,18 @@ def copy(source, destination):
             shutil.copy(file, destination)
 
 
+def fetch(command, **options):
+    """Runs something that needs packages from the network."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          check=False, **options)
+    if done.returncode:
+        raise Missing(f"its packages; `{' '.join(command)}` says:\n{done.stdout.strip()[-2000:]}")
+
+
 def run(command, **options):
     done = subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL, check=False, **options)
     if done.returncode:
         raise SystemExit(f"failed: {' '.join(str(part) for part in command)}")
 
 
-ALL = [Python, Rust, Node, Sidecar]
+ALL = [Python, Rust, Node, Go, Java, Sidecar]

@@ -35,7 +35,7 @@ class Verifier:
 
     def __init__(self, language, proxy, directory):
         self.language, self.name, self.proxy = language, language.name, proxy
-        self.forgetful = self.start(directory, "forgetful", SHORT, LONG)
+        self.forgetful = self.start(directory, "forgetful", SHORT, language.endless_pause)
         self.patient = self.start(directory, "patient", LONG, SHORT) if language.is_library else self.forgetful
         proxy.send_to(self.name, self.patient)
         proxy.wait_for_upstream(self.name)
@@ -48,6 +48,7 @@ class Verifier:
     def check(self, step, key):
         """All checks, with the key that signs now."""
         checks.through_the_proxy(self.proxy, self.name)
+        checks.anonymous(self.proxy, self.name)
         for url in (self.patient, self.forgetful):
             checks.refuses_what_is_wrong(url, self.name, key)
         if self.language.is_library:
@@ -59,7 +60,7 @@ class Verifier:
 def main():
     made, missing = make(sys.argv[1:])
     for name, message in missing.items():
-        print(f"  {name}: NOT TESTED, missing on this machine: {message}", flush=True)
+        print(f"  {name}: NOT TESTED, for this machine lacks {message}", flush=True)
     if not made or (missing and os.environ.get("REQUIRE_ALL") == "1"):
         sys.exit("not every verifier was tested" if made else "no verifier was tested")
     with tempfile.TemporaryDirectory(prefix="verifiers-") as name:
