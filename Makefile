@@ -25,7 +25,7 @@ say = printf '==> %s\n'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo run wasm cli envoy envoy-without-sign test fmt fmt-check lint unit integration e2e configurations \
-    snippets verifiers test-verifiers size compose-test bench bench-micro clean prerequisites
+    snippets verifiers test-verifiers login test-login size compose-test bench bench-micro clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ demo: prerequisites wasm cli envoy ## Show the filter at work on a real Envoy, i
 run: prerequisites wasm cli envoy ## The same, and leave it running to try things out
 	@$(say) "run: running the demo until Ctrl-C"
 	@$(found) $(native) cargo run --release --bin demo -- --stay
+
+login: prerequisites wasm cli envoy ## Envoy with a login in front, and a provider to log in at, until Ctrl-C (needs Node.js)
+	@$(found) envoy/login/run start
 
 wasm: prerequisites ## Build the module: target/wasm32-wasip1/release/attestation_filter.wasm
 ifndef ATTESTATION_FILTER_WASM
@@ -109,6 +112,10 @@ test-verifiers: prerequisites snippets wasm envoy ## Verify in every language th
 	@$(say) "test-verifiers: every language verifies through a rotation (a few minutes the first time)"
 	@$(found) REQUIRE_ALL=$(REQUIRE_ALL) tests/verifiers/run
 
+test-login: prerequisites wasm cli envoy ## People log in with a browser (needs Node.js and Chromium)
+	@$(say) "test-login: people log in with a browser (half a minute)"
+	@$(found) envoy/login/run test
+
 size: wasm ## Show the module's size, raw and gzip
 	@printf '%8d bytes raw\n%8d bytes gzip\n' $$(wc -c <"$(module)") $$(gzip -9c "$(module)" | wc -c)
 
@@ -139,7 +146,7 @@ clean: ## Remove everything that was built or fetched
 prerequisites:
 	@ENVOY_VERSION=$(ENVOY_VERSION) scripts/check-prerequisites $(needs)
 needs = rust
-demo run configurations verifiers test-verifiers bench: needs = rust envoy
+demo run login test-login configurations verifiers test-verifiers bench: needs = rust envoy
 e2e: needs = rust envoy openssl
 envoy envoy-without-sign: needs = envoy
 fmt fmt-check lint: needs = rust lint
