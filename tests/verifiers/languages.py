@@ -92,6 +92,9 @@ class Go(Language):
         return [self.directory() / "verifier"]
 
 
+HINT = ", or set CLASSPATH to the jars of jose4j and slf4j-api"
+
+
 class Java(Language):
     """Takes jose4j from CLASSPATH where that is set, else from Maven."""
 
@@ -104,8 +107,8 @@ class Java(Language):
         directory = self.directory()
         copy(SOURCES / "java", directory)
         if "CLASSPATH" not in os.environ:
-            need("mvn", "apt-get install -y maven; or set CLASSPATH to the jars of jose4j and slf4j-api")
-            fetch(["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"], cwd=directory)
+            need("mvn", f"apt-get install -y maven{HINT}")
+            fetch(["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"], HINT, cwd=directory)
         run(["javac", "-Xlint:all", "-Werror", "-cp", self.jars(), "-d", directory / "classes",
              *directory.glob("*.java")])
 
@@ -168,12 +171,12 @@ def copy(source, destination):
             shutil.copy(file, destination)
 
 
-def fetch(command, **options):
+def fetch(command, hint="", **options):
     """Runs something that needs packages from the network."""
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           check=False, **options)
     if done.returncode:
-        raise Missing(f"its packages; `{' '.join(command)}` says:\n{done.stdout.strip()[-2000:]}")
+        raise Missing(f"its packages{hint}; `{' '.join(command)}` says: {done.stdout.strip()[:300]}")
 
 
 def run(command, **options):
