@@ -92,7 +92,7 @@ class Go(Language):
         return [self.directory() / "verifier"]
 
 
-HINT = ", or set CLASSPATH to the jars of jose4j and slf4j-api"
+HINT = " (or set CLASSPATH to the jars of jose4j and slf4j-api)"
 
 
 class Java(Language):
