@@ -1,0 +1,13 @@
+//! The schema of the configuration, the code that reads it and the documents that describe it say the same.
+//!
+//! - `agreement`: `envoy/attestation.schema.json` accepts what the filter accepts, and nothing else
+//! - `documents`: every configuration below `envoy/` and in the Markdown files is a valid one
+//! - `reference`: the tables of `docs/configuration.md` are made from the schema, `UPDATE=1` writes them
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod agreement;
+mod documents;
+mod reference;
+mod schema;
+mod table;

@@ -1,0 +1,153 @@
+//! The fields that are lists and objects.
+
+use serde_json::{Value as Json, json};
+
+use super::{X, Y};
+
+pub(super) fn good_sources() -> Vec<Json> {
+    vec![
+        json!([]),
+        json!([{"metadata": {"namespace": "n"}}, {"metadata": {"namespace": "n", "path": []}}]),
+        json!([{"metadata": {"namespace": "n", "path": ["a", "b"]}}]),
+        json!([{"headers": {"sub": "X-User", "groups": "x-groups"}}]),
+        json!([{"client_certificate": {"a": "uri_san", "b": "dns_san", "c": "subject", "d": "sha256_fingerprint"}}]),
+    ]
+}
+
+pub(super) fn bad_sources() -> Vec<Json> {
+    let sources = [
+        json!(null),
+        json!(5),
+        json!({}),
+        json!({"cookie": {"name": "session"}}),
+        json!({"metadata": {}}),
+        json!({"metadata": null}),
+        json!({"metadata": {"namespace": 5}}),
+        json!({"metadata": {"namespace": ""}}),
+        json!({"metadata": {"namespace": "n", "path": "a"}}),
+        json!({"metadata": {"namespace": "n", "path": [""]}}),
+        json!({"metadata": {"namespace": "n", "paths": ["a"]}}),
+        json!({"metadata": {"namespace": "n"}, "headers": {"sub": "x-user"}}),
+        json!({"headers": {}}),
+        json!({"headers": {"": "x-user"}}),
+        json!({"headers": {"sub": null}}),
+        json!({"headers": {"sub": "a b"}}),
+        json!({"headers": {"sub": "host"}}),
+        json!({"client_certificate": {}}),
+        json!({"client_certificate": {"sub": "email_san"}}),
+    ];
+    [vec![json!("metadata"), json!({})], sources.map(|source| json!([source])).to_vec()].concat()
+}
+
+pub(super) fn good_claims() -> Vec<Json> {
+    let claims = [
+        json!({"from": "dept"}),
+        json!({"from": ["https://example.com/roles", "a"]}),
+        json!({"value": ""}),
+        json!({"value": {"a": [1, null]}}),
+        json!({"value": false}),
+    ];
+    let mut good = claims.map(|claim| json!({"department": claim})).to_vec();
+    good.extend([
+        json!({}),
+        json!({"sub": {"from": "uid"}, "email": {"value": ""}}),
+        json!({"groups": {"value": "a"}}),
+        json!({"groups": {"value": []}}),
+        json!({"groups": {"value": ["a"]}}),
+    ]);
+    good
+}
+
+pub(super) fn bad_claims() -> Vec<Json> {
+    let claims = [
+        json!(null),
+        json!("dept"),
+        json!({}),
+        json!({"from": []}),
+        json!({"from": ""}),
+        json!({"from": 5}),
+        json!({"from": ["a", 5]}),
+        json!({"from": ["a", ""]}),
+        json!({"from": "a", "value": "b"}),
+        json!({"form": "a"}),
+        json!({"from": "a", "extra": 1}),
+        json!({"value": null}),
+    ];
+    let mut bad = claims.map(|claim| json!({"department": claim})).to_vec();
+    bad.extend(["iss", "aud", "jti", "iat", "exp", ""].map(|own| json!({own: {"value": "x"}})));
+    bad.extend(["sub", "user", "email", "name", "sid"].map(|text| json!({text: {"value": 5}})));
+    bad.extend([json!(""), json!([""]), json!([5]), json!(5)].map(|groups| json!({"groups": {"value": groups}})));
+    bad.extend([json!([]), json!("dept")]);
+    bad
+}
+
+pub(super) fn good_claim_headers() -> Vec<Json> {
+    vec![
+        json!({}),
+        json!({"X-Email": "email", "X-Roles": "https://example.com/roles"}),
+        json!([]),
+        json!(["email", "family_name"]),
+        json!(""),
+        json!(" "),
+        json!(" email ,\tfamily_name"),
+    ]
+}
+
+pub(super) fn bad_claim_headers() -> Vec<Json> {
+    vec![
+        json!(true),
+        json!({"a b": "email"}),
+        json!({"": "email"}),
+        json!({":path": "email"}),
+        json!({"Content-Length": "email"}),
+        json!({"X-Email": 5}),
+        json!({"X-Email": ""}),
+        json!([5]),
+        json!([""]),
+        json!(["a b"]),
+        json!(["https://example.com/roles"]),
+        json!(["email", "email"]),
+        json!("a b"),
+        json!("a,,b"),
+        json!(","),
+        json!("a,"),
+    ]
+}
+
+pub(super) fn good_actors() -> Vec<Json> {
+    let key = json!({"kty": "EC", "crv": "P-256", "kid": "k", "x": X, "y": Y, "use": "sig", "alg": "ES256"});
+    let peer = json!({"issuer": "i", "jwks": {"keys": [key]}});
+    vec![
+        json!({"trusted": []}),
+        json!({"trusted": [{"issuer": "i", "jwks": {"keys": []}}]}),
+        json!({"trusted": [peer], "on_unverifiable": "deny", "max_depth": 1}),
+    ]
+}
+
+pub(super) fn bad_actors() -> Vec<Json> {
+    let with = |name: &str, value: Json| {
+        let mut key = json!({"kty": "EC", "crv": "P-256", "kid": "k", "x": X, "y": Y});
+        key[name] = value;
+        json!({"trusted": [{"issuer": "i", "jwks": {"keys": [key]}}]})
+    };
+    vec![
+        json!({}),
+        json!([]),
+        json!({"trusted": {}}),
+        json!({"trusted": [], "max_depth": 0}),
+        json!({"trusted": [], "on_unverifiable": "skip"}),
+        json!({"trusted": [], "extra": 1}),
+        json!({"trusted": [{"issuer": "i"}]}),
+        json!({"trusted": [{"issuer": "", "jwks": {"keys": []}}]}),
+        json!({"trusted": [{"issuer": "i", "jwks": {"keys": {}}}]}),
+        json!({"trusted": [{"issuer": "i", "jwks": {"keys": [], "more": 1}}]}),
+        json!({"trusted": [{"issuer": "i", "jwks": {"keys": [5]}}]}),
+        with("kid", json!(5)),
+        with("kty", json!("OKP")),
+        with("crv", json!("P-384")),
+        with("x", json!("AAAA")),
+        with("y", json!(null)),
+        with("d", json!("secret")),
+        with("d", json!(null)),
+    ]
+}
