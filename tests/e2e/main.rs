@@ -40,6 +40,8 @@ mod identity;
 mod key_file;
 /// Which signing keys are accepted, which refused, and what is published.
 mod keys;
+/// What Kubernetes, Istio and Envoy Gateway make of the manifests that are shipped.
+mod kubernetes;
 /// What keeps an assertion small, and what is counted of it.
 mod limits;
 /// What an operator sees, and what nobody sees: access log, statistics, log lines.

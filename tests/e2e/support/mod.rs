@@ -37,7 +37,7 @@ mod message;
 /// Keys that no tool makes.
 pub mod odd_keys;
 /// Where things are.
-mod paths;
+pub mod paths;
 /// The files a test replaces while Envoy watches them.
 mod replaced;
 /// A search for private keys.
