@@ -24,8 +24,9 @@ say = printf '==> %s\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run wasm cli envoy envoy-without-sign test fmt fmt-check lint unit integration e2e configurations \
-    snippets verifiers test-verifiers login test-login size compose-test bench bench-micro clean prerequisites
+.PHONY: help demo run wasm cli envoy envoy-without-sign test fmt fmt-check lint unit integration e2e \
+    configurations snippets verifiers test-verifiers login test-login size compose-test bench bench- \
+    micro manifests oci dist reproduce deny clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -116,6 +117,10 @@ test-login: prerequisites wasm cli envoy ## People log in with a browser (needs 
 	@$(say) "test-login: people log in with a browser (half a minute)"
 	@$(found) envoy/login/run test
 
+manifests: prerequisites ## Check the manifests below envoy/kubernetes against their schemas (needs Node.js)
+	@$(say) "manifests: Kubernetes, Istio and Envoy Gateway know every field"
+	@scripts/check-manifests
+
 size: wasm ## Show the module's size, raw and gzip
 	@printf '%8d bytes raw\n%8d bytes gzip\n' $$(wc -c <"$(module)") $$(gzip -9c "$(module)" | wc -c)
 
@@ -150,5 +155,5 @@ demo run login test-login configurations verifiers test-verifiers bench: needs =
 e2e: needs = rust envoy openssl
 envoy envoy-without-sign: needs = envoy
 fmt fmt-check lint: needs = rust lint
-compose-test: needs =
+compose-test manifests: needs =
 test: needs = rust lint envoy openssl
