@@ -121,6 +121,22 @@ manifests: prerequisites ## Check the manifests below envoy/kubernetes against t
 	@$(say) "manifests: Kubernetes, Istio and Envoy Gateway know every field"
 	@scripts/check-manifests
 
+oci: wasm ## Make an OCI image of the module, as Istio and Envoy Gateway pull it: dist/oci
+	@$(say) "oci: the module as an image"
+	@scripts/make-oci "$(module)" $$(scripts/version) dist/oci
+	@scripts/check-oci "$(module)" $$(scripts/version) dist/oci
+
+dist: wasm ## Put everything that a release consists of into dist/
+	@$(say) "dist: module, schema, image, bill of materials, licences, checksums"
+	@scripts/make-dist "$(module)"
+
+reproduce: prerequisites ## Build the module twice, in two places, and compare the bytes (a few minutes)
+	@scripts/reproduce
+
+deny: prerequisites ## Check licences, sources, banned and vulnerable crates (fetches cargo-deny; a few minutes the first time)
+	@$(say) "deny: what everything is built of"
+	@scripts/check-deny
+
 size: wasm ## Show the module's size, raw and gzip
 	@printf '%8d bytes raw\n%8d bytes gzip\n' $$(wc -c <"$(module)") $$(gzip -9c "$(module)" | wc -c)
 
@@ -145,7 +161,7 @@ bench-micro: prerequisites ## Count the instructions of a request (CHECK=1 fails
 	    $(if $(CHECK),--check) $(if $(SAVE),--save)
 
 clean: ## Remove everything that was built or fetched
-	@rm -rf target .envoy .demo
+	@rm -rf target .envoy .demo dist
 
 # What each way in needs, named together before anything else runs.
 prerequisites:

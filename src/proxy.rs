@@ -19,6 +19,8 @@ use crate::identity::CertificateField;
 use crate::key_file::KeyFileWatch;
 use crate::metrics::{Counter, Gauge, Histogram, signed_by_kid};
 
+/// What this module is, for whoever looks into a log or at the bytes.
+const VERSION: &str = concat!("attestation-filter ", env!("CARGO_PKG_VERSION"));
 /// When the key file is first asked for: not while Envoy is still putting its configuration together.
 const FIRST_TICK: Duration = Duration::from_millis(20);
 /// What proxy-wasm hosts take as "only if there is none yet".
@@ -98,7 +100,10 @@ fn status_of_answer() -> Option<u32> {
 impl RootContext for Plugin {
     fn on_configure(&mut self, size: usize) -> bool {
         match self.configure(size) {
-            Ok(()) => true,
+            Ok(()) => {
+                self.envoy.log(Level::Debug, VERSION);
+                true
+            }
             Err(error) => {
                 self.envoy.log(Level::Error, &format!("configuration rejected: {error}"));
                 false
