@@ -26,7 +26,7 @@ say = printf '==> %s\n'
 .NOTPARALLEL:
 .PHONY: help demo run wasm cli envoy envoy-without-sign test fmt fmt-check lint unit integration e2e \
     configurations snippets verifiers test-verifiers login test-login size compose-test bench bench- \
-    micro manifests oci dist reproduce deny clean prerequisites
+    micro manifests oci dist reproduce deny bench-micro clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -133,7 +133,7 @@ dist: wasm ## Put everything that a release consists of into dist/
 reproduce: prerequisites ## Build the module twice, in two places, and compare the bytes (a few minutes)
 	@scripts/reproduce
 
-deny: prerequisites ## Check licences, sources, banned and vulnerable crates (fetches cargo-deny; a few minutes the first time)
+deny: prerequisites ## Check licences, sources, banned and vulnerable crates (builds cargo-deny once; ten minutes)
 	@$(say) "deny: what everything is built of"
 	@scripts/check-deny
 

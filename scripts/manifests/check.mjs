@@ -11,6 +11,7 @@ import { parseAllDocuments } from "yaml";
 // Where a kind is described. A kind that is not here is an error, too.
 const KINDS = {
   "apps/v1 Deployment": "kubernetes-models/apps/v1/Deployment",
+  "v1 ConfigMap": "kubernetes-models/v1/ConfigMap",
   "v1 Service": "kubernetes-models/v1/Service",
   "policy/v1 PodDisruptionBudget": "kubernetes-models/policy/v1/PodDisruptionBudget",
   "extensions.istio.io/v1alpha1 WasmPlugin": "@kubernetes-models/istio/extensions.istio.io/v1alpha1/WasmPlugin",
