@@ -68,7 +68,7 @@ fn schema_and_filter_agree_on_routes() {
 #[test]
 fn schema_and_filter_know_the_same_fields() {
     let unknown = |place: &str, configuration: Json| {
-        let error = schema::read(&configuration).err().expect("an unknown field is refused");
+        let error = schema::read(&configuration).expect_err("an unknown field is refused");
         let known = error.split("allowed are ").nth(1).unwrap_or_else(|| panic!("{error}"));
         let known: BTreeSet<String> = known.split(", ").map(str::to_owned).collect();
         assert_eq!(names(place), known, "{place}");
