@@ -173,13 +173,19 @@ impl HostSigner {
             *request = larger;
         }
         put_bytes(&mut request, 3, message);
-        let answer = host.sign(&request)?;
-        let (true, signature) = bool_and_bytes(&answer) else { return None };
-        match self.rsa_bytes {
-            Some(length) => (signature.len() == length).then(|| signature.to_vec()),
-            // Strict DER, both numbers in the range of the group: what any verifier would refuse is refused here.
-            None => Signature::from_der(signature).ok().map(|signature| signature.to_bytes().to_vec()),
-        }
+        signature_in(&host.sign(&request)?, self.rsa_bytes)
+    }
+}
+
+/// The signature in an answer of the host's `sign`, as JWS has it; none if there is no valid one. `rsa_bytes` is how
+/// long an RSA signature must be, none for one of ECDSA on P-256.
+#[must_use]
+pub fn signature_in(answer: &[u8], rsa_bytes: Option<usize>) -> Option<Vec<u8>> {
+    let (true, signature) = bool_and_bytes(answer) else { return None };
+    match rsa_bytes {
+        Some(length) => (signature.len() == length).then(|| signature.to_vec()),
+        // Strict DER, both numbers in the range of the group: what any verifier would refuse is refused here.
+        None => Signature::from_der(signature).ok().map(|signature| signature.to_bytes().to_vec()),
     }
 }
 

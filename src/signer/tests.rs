@@ -71,19 +71,10 @@ fn a_signature_that_no_verifier_takes_falls_back_to_wasm() {
     let p256 = keys(KEY_A);
     let host = host(Sign::Works);
     let signer = Signer::new(p256.signing_key(), SignerChoice::Auto, &host).ok().unwrap();
-    let odd: [&'static [u8]; 8] = [
+    let odd: [&'static [u8]; 3] = [
         b"",
-        b"\x30\x00",
         // r = 0
         b"\x30\x06\x02\x01\x00\x02\x01\x01",
-        // s negative
-        b"\x30\x06\x02\x01\x01\x02\x01\x81",
-        // r with a needless zero
-        b"\x30\x07\x02\x02\x00\x01\x02\x01\x01",
-        // a byte too many
-        b"\x30\x06\x02\x01\x01\x02\x01\x01\x00",
-        // r beyond the order of the group
-        b"\x30\x26\x02\x21\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02\x01\x01",
         // a raw r‖s
         &[1; 64],
     ];
@@ -92,6 +83,80 @@ fn a_signature_that_no_verifier_takes_falls_back_to_wasm() {
         let (signature, signed_by) = signer.sign(&host, SELF_CHECK).unwrap();
         assert_eq!(signed_by, SignedBy::Fallback);
         assert!(verifies(p256.signing_key(), &signature));
+    }
+}
+
+/// The order of the group (FIPS 186-5).
+const ORDER: &str = "FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551";
+
+/// The answer of a host that signed with these two numbers, as DER has them.
+fn answer(r: &[u8], s: &[u8]) -> Vec<u8> {
+    let integer = |number: &[u8]| [&[0x02, u8::try_from(number.len()).unwrap()], number].concat();
+    let integers = [integer(r), integer(s)].concat();
+    answer_of(&[&[0x30, u8::try_from(integers.len()).unwrap()], integers.as_slice()].concat())
+}
+
+fn answer_of(signature: &[u8]) -> Vec<u8> {
+    let mut answer = vec![0x08, 0x01];
+    put_bytes(&mut answer, 2, signature);
+    answer
+}
+
+#[test]
+fn both_numbers_of_a_signature_are_in_the_range_of_the_group() {
+    let order = [&[0][..], &hex_bytes(ORDER)].concat();
+    let near = |last: u8| [&order[..32], &[last]].concat();
+    let beyond: [(&str, Vec<u8>); 8] = [
+        ("nothing", vec![]),
+        ("zero", vec![0]),
+        ("negative", vec![0x81]),
+        ("negative, of full length", vec![0xff; 32]),
+        ("with a needless zero", vec![0, 1]),
+        ("the order", near(0x51)),
+        ("more than the order", near(0x52)),
+        ("33 bytes", vec![1; 33]),
+    ];
+    let most = near(0x50);
+    for good in [[&[1][..], &[1]], [&most, &most], [&[0, 0x80], &[0x7f]]] {
+        let number = |at: usize| [vec![0; 33 - good[at].len()], good[at].to_vec()].concat()[1..].to_vec();
+        assert_eq!(signature_in(&answer(good[0], good[1]), None), Some([number(0), number(1)].concat()));
+    }
+    for (what, number) in beyond {
+        assert_eq!(signature_in(&answer(&number, &[1]), None), None, "r: {what}");
+        assert_eq!(signature_in(&answer(&[1], &number), None), None, "s: {what}");
+    }
+}
+
+#[test]
+fn a_signature_has_the_one_form_that_der_has_for_it() {
+    let odd: [(&str, &[u8]); 11] = [
+        ("an empty sequence", b"\x30\x00"),
+        ("one number", b"\x30\x03\x02\x01\x01"),
+        ("three numbers", b"\x30\x09\x02\x01\x01\x02\x01\x01\x02\x01\x01"),
+        ("a byte after the sequence", b"\x30\x06\x02\x01\x01\x02\x01\x01\x00"),
+        ("cut off", b"\x30\x06\x02\x01\x01\x02\x01"),
+        ("longer than it is", b"\x30\x07\x02\x01\x01\x02\x01\x01"),
+        ("a length in the long form", b"\x30\x81\x06\x02\x01\x01\x02\x01\x01"),
+        ("a number's length in the long form", b"\x30\x07\x02\x81\x01\x01\x02\x01\x01"),
+        ("an indefinite length", b"\x30\x80\x02\x01\x01\x02\x01\x01\x00\x00"),
+        ("a set", b"\x31\x06\x02\x01\x01\x02\x01\x01"),
+        ("bit strings", b"\x30\x06\x03\x01\x01\x03\x01\x01"),
+    ];
+    for (what, signature) in odd {
+        assert_eq!(signature_in(&answer_of(signature), None), None, "{what}");
+    }
+}
+
+#[test]
+fn an_answer_without_success_or_of_another_length_has_no_signature() {
+    let mut failed = answer(&[1], &[1]);
+    assert!(signature_in(&failed, None).is_some());
+    failed[1] = 0;
+    assert_eq!(signature_in(&failed, None), None);
+    assert_eq!(signature_in(failed.get(2..).unwrap(), None), None);
+    assert_eq!(signature_in(&answer_of(&[7; 256]), Some(256)), Some(vec![7; 256]));
+    for length in [0, 255, 257] {
+        assert_eq!(signature_in(&answer_of(&vec![7; length]), Some(256)), None);
     }
 }
 
