@@ -50,5 +50,7 @@ mod observability;
 mod rotation;
 /// What a route's metadata changes, for that route alone.
 mod routes;
+/// Many signatures of each kind, and no number of theirs twice.
+mod signatures;
 /// Where signatures are made, with which algorithm, and how long an assertion is used again.
 mod signing;
