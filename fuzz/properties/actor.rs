@@ -52,7 +52,7 @@ fn judge(peers: &Peers, token: &[u8], audience: &str) {
 }
 
 fn peers() -> Peers {
-    let keys = SigningKeys::parse(KEY.as_bytes()).ok().expect("the test key");
+    let keys = SigningKeys::parse(KEY.as_bytes()).expect("the test key");
     let jwk: Json = serde_json::from_str(keys.signing_key().jwk().json()).expect("a JWK");
     let peer = Peer { issuer: "front".into(), keys: vec![PeerKey::from_jwk(&jwk).expect("a peer's key")] };
     let actors = Actors { peers: vec![peer], on_unverifiable: OnUnverifiable::Deny, max_depth: 3 };

@@ -155,7 +155,7 @@ fn no_log_tells_a_secret(host: &FuzzHost<'_>) {
 }
 
 fn keys() -> SigningKeys {
-    SigningKeys::parse(KEY.as_bytes()).ok().expect("the test key")
+    SigningKeys::parse(KEY.as_bytes()).expect("the test key")
 }
 
 fn configured(case: Case) -> Configured {

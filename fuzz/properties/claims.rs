@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use attestation_filter::authority::Authority;
-use attestation_filter::claims::{Facts, Plan, RequestLine, Shed, json_number};
+use attestation_filter::claims::{Facts, Plan, RequestLine, Shed};
 use attestation_filter::config::{ClaimRule, PluginClaims, Settings};
 use attestation_filter::host::Headers;
 use attestation_filter::identity::{Evidence, IdentitySource};
@@ -138,8 +138,17 @@ fn scalar(value: &Value) -> Option<String> {
     match value.kind.as_ref()? {
         Kind::StringValue(text) => Some(text.clone()),
         Kind::BoolValue(bool) => Some(bool.to_string()),
-        Kind::NumberValue(number) => json_number(*number),
+        Kind::NumberValue(number) => number_text(*number),
         _ => None,
+    }
+}
+
+/// Whole numbers without a fraction, as far as JavaScript, too, writes no exponent; and no negative zero.
+fn number_text(number: f64) -> Option<String> {
+    if number == number.trunc() && number.abs() < 1e21 {
+        Some(format!("{:.0}", number + 0.0))
+    } else {
+        serde_json::Number::from_f64(number).map(|number| number.to_string())
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! The fuzz targets and the replay of the corpus call the same functions. Each of them panics if what it states is
 //! not so.
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![allow(clippy::indexing_slicing, clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+#![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::panic)]
+#![allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 mod actor;
 mod attester;

@@ -1,6 +1,8 @@
 //! Every input that the fuzzer has found of interest, and what a small change makes of it, against the properties that
 //! the fuzzer looks for. See fuzz/README.md.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 #[path = "../../fuzz/properties/mod.rs"]
 mod properties;
 
