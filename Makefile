@@ -24,12 +24,10 @@ say = printf '==> %s\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run wasm cli envoy envoy-without-sign test fmt fmt-check lint unit integration e2e \
-    configurations snippets verifiers test-verifiers login test-login size compose-test bench bench- \
-    micro manifests oci dist reproduce deny bench-micro clean prerequisites
+.PHONY: $(shell sed -n 's/^\([a-z][a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: prerequisites wasm cli envoy ## Show the filter at work on a real Envoy, in one go
 	@$(say) "demo: running it"
@@ -137,6 +135,17 @@ deny: prerequisites ## Check licences, sources, banned and vulnerable crates (bu
 	@$(say) "deny: what everything is built of"
 	@scripts/check-deny
 
+fuzz-smoke: prerequisites ## Fuzz every reader of bytes from outside, 10 seconds each (longer: FUZZ_SECONDS=600)
+	@$(say) "fuzz-smoke: building the fuzzer (several minutes the first time)"
+	@scripts/fuzz build
+	@$(say) "fuzz-smoke: running each target"
+	@scripts/fuzz run $(or $(FUZZ_SECONDS),10)
+
+crypto-evidence: prerequisites wasm envoy ## Have 100,000 signatures of each kind verified by other libraries (10 minutes)
+	@$(say) "crypto-evidence: signing and verifying"
+	@$(found) SIGNATURES=$(or $(SIGNATURES),100000) \
+	    cargo test --test e2e signatures:: -- --nocapture --test-threads=1
+
 size: wasm ## Show the module's size, raw and gzip
 	@printf '%8d bytes raw\n%8d bytes gzip\n' $$(wc -c <"$(module)") $$(gzip -9c "$(module)" | wc -c)
 
@@ -168,7 +177,8 @@ prerequisites:
 	@ENVOY_VERSION=$(ENVOY_VERSION) scripts/check-prerequisites $(needs)
 needs = rust
 demo run login test-login configurations verifiers test-verifiers bench: needs = rust envoy
-e2e: needs = rust envoy openssl
+e2e crypto-evidence: needs = rust envoy openssl
+fuzz-smoke: needs = rust fuzz
 envoy envoy-without-sign: needs = envoy
 fmt fmt-check lint: needs = rust lint
 compose-test manifests: needs =
