@@ -17,8 +17,8 @@ use crate::support::keys::{A, RSA, openssl, public};
 use crate::support::{Assertion, Bootstrap, Request};
 
 const USUALLY: usize = 2000;
-/// A process each, so not for all.
-const BY_OPENSSL: usize = 50;
+/// OpenSSL takes a process each, so it verifies one in so many.
+const BY_OPENSSL: usize = 40;
 
 #[test]
 fn of_the_host_with_ecdsa() {
@@ -46,14 +46,15 @@ fn all_verify(key: &str, signer: &str) {
         let token = client.send(&Request::get("/")).token();
         let assertion = keys.verify(&token);
         assert!(ring_verifies(&keys.keys()[0], &token, &assertion), "ring does not verify {token}");
-        assert!(number % count.div_ceil(BY_OPENSSL) != 0 || openssl.verifies(&token, &assertion), "OpenSSL: {token}");
+        assert!(number % BY_OPENSSL != 0 || openssl.verifies(&token, &assertion), "OpenSSL does not verify {token}");
         assert!(token_ids.insert(assertion.claim("jti").as_str().expect("a jti").to_owned()), "twice: {token}");
         assert!(key == RSA || rs.insert(assertion.signature[..32].to_vec()), "an r that was there before: {token}");
     }
     let counted = [envoy.stat("signed.host"), envoy.stat("signed.wasm"), envoy.stat("sign_fallbacks")];
     let count_as_counted = u64::try_from(count).expect("a count");
     assert_eq!(counted, if signer == "host" { [count_as_counted, 0, 0] } else { [0, count_as_counted, 0] });
-    println!("{count} signatures, {} token IDs, {} values of r, {BY_OPENSSL} by OpenSSL", token_ids.len(), rs.len());
+    let by_openssl = count.div_ceil(BY_OPENSSL);
+    println!("{count} signatures, {} token IDs, {} values of r, {by_openssl} by OpenSSL", token_ids.len(), rs.len());
 }
 
 fn signed(token: &str) -> &str {
