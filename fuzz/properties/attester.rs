@@ -58,7 +58,27 @@ pub fn attester(bytes: &[u8]) {
         },
         ..FuzzHost::default()
     };
-    CONFIGURED.with(|configured| judge(&configured[usize::from(*choice) % configured.len()], &host));
+    CONFIGURED.with(|configured| {
+        let chosen = &configured[usize::from(*choice) % configured.len()];
+        judge(chosen, &host);
+        if chosen.case.config.get("reuse").is_some() {
+            is_reused_by_the_same_only(&chosen.attester, &configured[0].attester, &host);
+        }
+    });
+}
+
+/// An assertion that is used again says the same as a new one would, apart from what is new in each.
+fn is_reused_by_the_same_only(reusing: &Attester, signing: &Attester, host: &FuzzHost<'_>) {
+    let [kept, new] = [reusing, signing].map(|attester| match attester.on_request(host) {
+        Decision::Forward(Changes { set, .. }) => set.first().map(|(_, token)| {
+            let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).expect("a payload")).expect("base64url");
+            let mut claims: Json = serde_json::from_slice(&payload).expect("JSON");
+            claims["jti"].take();
+            claims
+        }),
+        Decision::Respond(response) => Some(response.status.into()),
+    });
+    assert_eq!(kept, new);
 }
 
 /// The name may begin with a colon.
@@ -140,7 +160,8 @@ fn is_assertion(case: &Case, token: &str, host: &FuzzHost<'_>) {
     let state = host.filter_state.borrow();
     assert_eq!((&claims["jti"], &json!(kid)), (&json!(state["attestation.jti"]), &json!(state["attestation.kid"])));
     let signature = Signature::from_slice(&decode(signature)).expect("r and s");
-    if !matches!(host.sign, Sign::Works | Sign::Answers(_)) {
+    // One that is kept may be from a request before, when the host signed.
+    if matches!(host.sign, Sign::Missing) && case.config.get("reuse").is_none() {
         let signed = token.rsplit_once('.').expect("a signature").0;
         VERIFYING_KEY.with(|key| key.verify(signed.as_bytes(), &signature)).expect("a signature that verifies");
     }
@@ -207,5 +228,6 @@ fn cases() -> Vec<Case> {
                 "claims": {"env": {"value": {"b": [1, null]}}, "inner": {"from": ["deep", "b"]}, "name": {"from": "n"}},
             }))
         },
+        plain(json!({"reuse": "10s"})),
     ]
 }

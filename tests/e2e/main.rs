@@ -30,6 +30,8 @@ mod control_plane;
 mod endpoints;
 /// Whatever bytes a client sends, no worker falls.
 mod failure;
+/// A claim header with any byte in its name.
+mod header_names;
 /// What is removed from a request, what is set on it.
 mod headers;
 /// The same over HTTP/2, in clear and over TLS.
