@@ -56,3 +56,5 @@ mod routes;
 mod signatures;
 /// Where signatures are made, with which algorithm, and how long an assertion is used again.
 mod signing;
+/// A steady load for an hour, while the key is rotated without a rest.
+mod soak;

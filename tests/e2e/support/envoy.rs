@@ -198,6 +198,16 @@ impl Envoy {
         self.bootstrap.key_directory(self.process.directory.path()).replace(content.as_ref());
     }
 
+    /// Where the key file is.
+    pub fn key_file(&self) -> PathBuf {
+        self.bootstrap.key_directory(self.process.directory.path()).file()
+    }
+
+    /// The ID of the process.
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
     /// Looks for keys in all that Envoy logs and tells about itself.
     ///
     /// # Panics

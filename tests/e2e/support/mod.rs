@@ -57,6 +57,7 @@ pub use eventually::eventually;
 pub use http::{Client, Reply, Request};
 pub use http2::Http2Client;
 pub use jose::{Assertion, KeySet, Members};
+pub use paths::envoy_version;
 pub use secrets::Secrets;
 pub use upstream::Seen;
 

@@ -2,10 +2,18 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The Envoy binary: `$ENVOY`, else the one that `make envoy` fetched.
 pub fn envoy() -> PathBuf {
     env::var_os("ENVOY").map_or_else(|| repository(".envoy/1.40.0/envoy"), PathBuf::from)
+}
+
+/// What [`envoy`] calls itself: `1.40.0`.
+pub fn envoy_version() -> String {
+    let output = Command::new(envoy()).arg("--version").output().expect("run Envoy; `make envoy` fetches one");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.split('/').nth(1).unwrap_or_else(|| panic!("no version in {text:?}")).to_owned()
 }
 
 /// An Envoy older than the foreign function `sign`: `$ENVOY_WITHOUT_SIGN`, else the one that `make envoy-without-sign`
