@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::filters::lua;
 use crate::support::keys::A;
+use crate::support::traps::trapping_module;
 use crate::support::{ASSERTION_HEADER, Assertion, Bootstrap, Client, Envoy, JWKS_PATH, Reply, Request};
 
 /// Two workers with every feature on that reads something a client can send.
@@ -350,21 +351,6 @@ fn odd_identity_data() {
     assert_eq!(*nan.claim("dept"), Value::Null, "a number that JSON cannot write is left out");
     assert!(!nan.members().contains(&"dept".to_owned()), "and not written as null");
     assert_unharmed(&envoy, "odd identity data");
-}
-
-/// A module whose `proxy_on_request_headers` is one `unreachable`, section by section: its three function types, its
-/// functions, a page of memory, its exports, the code.
-fn trapping_module() -> Vec<u8> {
-    [
-        &b"\0asm\x01\0\0\0"[..],
-        b"\x01\x10\x03\x60\x03\x7f\x7f\x7f\x01\x7f\x60\x00\x00\x60\x01\x7f\x01\x7f",
-        b"\x03\x04\x03\x00\x01\x02",
-        b"\x05\x03\x01\x00\x01",
-        b"\x07\x48\x04\x06memory\x02\x00\x18proxy_on_request_headers\x00\x00",
-        b"\x17proxy_abi_version_0_2_1\x00\x01\x06malloc\x00\x02",
-        b"\x0a\x0e\x03\x03\x00\x00\x0b\x02\x00\x0b\x05\x00\x41\x80\x08\x0b",
-    ]
-    .concat()
 }
 
 #[test]

@@ -20,6 +20,8 @@ mod authorities;
 mod authorization;
 /// What Pomerium does not do: bound assertions, actors, a size budget.
 mod beyond;
+/// Whatever happens at the same time, no request arrives unsigned.
+mod chaos;
 /// Extra claims: fixed ones, and those taken from the identity with their JSON types.
 mod claims;
 /// Each field of the plugin configuration, and how a bad value is refused.

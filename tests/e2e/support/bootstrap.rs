@@ -88,6 +88,7 @@ pub struct Bootstrap {
     node: String,
     envoy: PathBuf,
     module: PathBuf,
+    pub(super) may_trap: bool,
 }
 
 impl Bootstrap {
@@ -113,6 +114,7 @@ impl Bootstrap {
             node: "test".into(),
             envoy: paths::envoy(),
             module: paths::module(),
+            may_trap: false,
         }
     }
 
@@ -166,8 +168,19 @@ impl Bootstrap {
     }
 
     /// Sends requests on to another Envoy instead of the upstream.
-    pub fn next(mut self, next: &Envoy) -> Self {
-        self.next = Some(next.address());
+    pub fn next(self, next: &Envoy) -> Self {
+        self.upstream(next.address())
+    }
+
+    /// Sends requests on to another upstream than the one that tells what it received.
+    pub fn upstream(mut self, address: SocketAddr) -> Self {
+        self.next = Some(address);
+        self
+    }
+
+    /// Runs modules that trap, and says nothing about it.
+    pub fn may_trap(mut self) -> Self {
+        self.may_trap = true;
         self
     }
 

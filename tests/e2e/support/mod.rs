@@ -33,7 +33,7 @@ mod listener;
 /// Reading the log.
 pub mod log;
 /// The parts of an HTTP/1.1 message.
-mod message;
+pub mod message;
 /// Keys that no tool makes.
 pub mod odd_keys;
 /// Where things are.
@@ -44,8 +44,8 @@ mod replaced;
 mod secrets;
 /// Certificates, and connections that show them.
 pub mod tls;
-/// The log of a worker that fell.
-mod traps;
+/// The log of a worker that fell, and a module that falls.
+pub mod traps;
 /// The service behind Envoy: it answers with what it received.
 mod upstream;
 
@@ -57,7 +57,6 @@ pub use eventually::eventually;
 pub use http::{Client, Reply, Request};
 pub use http2::Http2Client;
 pub use jose::{Assertion, KeySet, Members};
-pub use paths::envoy_version;
 pub use secrets::Secrets;
 pub use upstream::Seen;
 

@@ -1,0 +1,250 @@
+//! The hand that breaks things, one after the other.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use std::{fs, thread};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::client::Work;
+use super::dice::Dice;
+use super::judge::REJECTED;
+use super::ledger::{Key, Ledger};
+use crate::support::keys::A;
+use crate::support::traps::trapping_module;
+use crate::support::{Bootstrap, Configuration, Envoy, paths};
+
+const POLL: Duration = Duration::from_millis(2);
+/// How many requests an outage lasts.
+const OUTAGE: u64 = 60;
+
+/// What can happen.
+const EVENTS: [&str; 14] = [
+    "a good configuration",
+    "a good configuration",
+    "a bad configuration",
+    "good and bad ones in a row",
+    "a discovery file of garbage",
+    "the module anew",
+    "a module that traps",
+    "another key",
+    "another key",
+    "an empty key file",
+    "a broken key file",
+    "no key file",
+    "a kill",
+    "a kill, then a start that is broken",
+];
+
+pub(super) struct Hand {
+    envoy: Option<Envoy>,
+    upstream: SocketAddr,
+    ledger: Arc<Ledger>,
+    key: Key,
+    dice: Dice,
+    files: TempDir,
+    label: u32,
+    events: BTreeMap<&'static str, u64>,
+    /// What Envoy made of the configurations it was handed, before it was killed.
+    verdicts: (u64, u64),
+}
+
+impl Hand {
+    pub(super) fn new(upstream: SocketAddr, ledger: Arc<Ledger>, seed: u64) -> Self {
+        let key = Key::generate();
+        ledger.take_up(&key);
+        let files = tempfile::tempdir().expect("a directory for modules");
+        fs::write(files.path().join("trapping.wasm"), trapping_module()).expect("write a module");
+        let mut hand = Self {
+            envoy: None,
+            upstream,
+            ledger,
+            key,
+            dice: Dice::new(seed),
+            files,
+            label: 0,
+            events: BTreeMap::new(),
+            verdicts: (0, 0),
+        };
+        let (configuration, content) = (hand.good(), hand.key.pem.clone());
+        hand.start(configuration, &content);
+        hand
+    }
+
+    pub(super) fn envoy(&self) -> &Envoy {
+        self.envoy.as_ref().expect("an Envoy that runs")
+    }
+
+    pub(super) fn events(&self) -> &BTreeMap<&'static str, u64> {
+        &self.events
+    }
+
+    /// How many configurations were accepted, and how many rejected.
+    pub(super) fn verdicts(&self) -> (u64, u64) {
+        let now = self.envoy().admin().discoveries();
+        (self.verdicts.0 + now.0, self.verdicts.1 + now.1)
+    }
+
+    /// Breaks something each time so many requests have begun, until all have.
+    pub(super) fn work(&mut self, work: &Work, pace: u64) {
+        let mut deck = Vec::new();
+        while wait(work, pace) {
+            if deck.is_empty() {
+                deck = EVENTS.to_vec();
+                self.dice.shuffle(&mut deck);
+            }
+            let Some(event) = deck.pop() else { break };
+            *self.events.entry(event).or_default() += 1;
+            self.happen(event, work);
+        }
+        self.heal();
+        *work.envoy.lock().unwrap_or_else(PoisonError::into_inner) = self.envoy().address();
+    }
+
+    fn happen(&mut self, event: &str, work: &Work) {
+        match event {
+            "a good configuration" => self.hand_over(true),
+            "a bad configuration" => self.hand_over(false),
+            "good and bad ones in a row" => {
+                [true, false, true, false, false].into_iter().for_each(|good| self.hand_over(good))
+            }
+            "a discovery file of garbage" => self.envoy().replace_discovery(b"{\"resources\": [{"),
+            "the module anew" => self.module_anew(),
+            "a module that traps" => {
+                let (module, configuration) = (self.files.path().join("trapping.wasm"), self.good());
+                self.envoy().push_module(&module, configuration);
+                wait(work, OUTAGE);
+                self.hand_over(true);
+            }
+            "another key" => self.another_key(),
+            "an empty key file" => self.envoy().replace_key_file(""),
+            "a broken key file" => self.envoy().replace_key_file(broken(&Key::generate())),
+            "no key file" => fs::remove_file(self.envoy().key_file()).unwrap_or_default(),
+            "a kill" => {
+                let (configuration, content) = (self.good(), self.key.pem.clone());
+                self.restart(work, configuration, &content);
+            }
+            _ => self.broken_start(work),
+        }
+    }
+
+    /// An Envoy that finds no usable keys, or no usable configuration, until it is helped.
+    fn broken_start(&mut self, work: &Work) {
+        let content = match self.dice.below(3) {
+            0 => self.key.pem.clone(),
+            1 => String::new(),
+            _ => broken(&Key::generate()),
+        };
+        if content != self.key.pem {
+            self.ledger.lay_down();
+        }
+        let configuration = if content == self.key.pem { self.bad() } else { self.good().into() };
+        self.restart(work, configuration, &content);
+        wait(work, OUTAGE);
+        self.another_key();
+        self.hand_over(true);
+    }
+
+    fn another_key(&mut self) {
+        let old = std::mem::replace(&mut self.key, Key::generate());
+        self.ledger.take_up(&self.key);
+        let old = if self.dice.below(2) == 0 { old.pem } else { String::new() };
+        self.envoy().replace_key_file(self.key.pem.clone() + &old);
+    }
+
+    /// The same module under another name and with other bytes: new VMs, whatever Envoy keeps.
+    fn module_anew(&mut self) {
+        self.label += 1;
+        let mut module = fs::read(paths::module()).expect("read the module");
+        // A custom section (WebAssembly, section 5.5.3) that nobody reads.
+        module.extend_from_slice(&[0, 5, 4]);
+        module.extend_from_slice(&self.label.to_be_bytes().map(|byte| byte & 0x7f));
+        let path = self.files.path().join(format!("{}.wasm", self.label));
+        fs::write(&path, module).expect("write a module");
+        let configuration = self.good();
+        self.envoy().push_module(&path, configuration);
+    }
+
+    fn hand_over(&mut self, good: bool) {
+        let configuration = if good { self.good().into() } else { self.bad() };
+        self.envoy().push_module(&paths::module(), configuration);
+    }
+
+    fn good(&mut self) -> Value {
+        self.label += 1;
+        let mut configuration = json!({
+            "signing_key_file": "/signing-key.pem",
+            "signing_key_refresh": "0.1s",
+            "identity_sources": [{"headers": {"sub": "x-auth-user"}}],
+            "audience": format!("accepted-{}", self.label),
+        });
+        match self.dice.below(4) {
+            0 => configuration["jwt_claims_headers"] = json!(["sub"]),
+            1 => configuration["signer"] = "wasm".into(),
+            2 => configuration["bind"] = json!(["method", "path"]),
+            _ => {}
+        }
+        configuration
+    }
+
+    fn bad(&mut self) -> Configuration {
+        let mut configuration = self.good();
+        configuration["audience"] = REJECTED.into();
+        match self.dice.below(5) {
+            0 => configuration["on_missing_identity"] = "perhaps".into(),
+            1 => configuration["no_such_field"] = true.into(),
+            2 => configuration["signing_key"] = A.into(),
+            3 => configuration["assertion_header"] = "not a name".into(),
+            _ => return Configuration::Text("{\"audience\": \"rejected\"".into()),
+        }
+        configuration.into()
+    }
+
+    fn restart(&mut self, work: &Work, configuration: impl Into<Configuration>, content: &str) {
+        self.verdicts = self.verdicts();
+        self.envoy = None;
+        self.start(configuration, content);
+        *work.envoy.lock().unwrap_or_else(PoisonError::into_inner) = self.envoy().address();
+    }
+
+    fn start(&mut self, configuration: impl Into<Configuration>, content: &str) {
+        let route = |path: &str, metadata: Value| {
+            json!({
+                "match": {"prefix": path},
+                "metadata": {"filter_metadata": {"attestation": metadata}},
+                "route": {"cluster": "upstream"},
+            })
+        };
+        let bootstrap = Bootstrap::new(configuration)
+            .key_file(content)
+            .upstream(self.upstream)
+            .route(route("/skip/", json!({"on_missing_identity": "skip"})))
+            .route(route("/off/", json!({"pass_identity_headers": false})))
+            .workers(2)
+            .dynamic()
+            .may_trap();
+        self.envoy = Some(bootstrap.start());
+    }
+
+    fn heal(&mut self) {
+        self.another_key();
+        self.hand_over(true);
+    }
+}
+
+/// The first half of a key that must never sign.
+fn broken(key: &Key) -> String {
+    key.pem[..key.pem.len() / 2].to_owned()
+}
+
+/// Waits until so many more requests have begun; false if there are none left.
+fn wait(work: &Work, count: u64) -> bool {
+    let until = (work.begun() + count).min(work.total);
+    while work.begun() < until {
+        thread::sleep(POLL);
+    }
+    work.begun() < work.total
+}
