@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use serde_json::{Value, json};
@@ -18,6 +18,8 @@ use crate::support::traps::trapping_module;
 use crate::support::{Bootstrap, Configuration, Envoy, paths};
 
 const POLL: Duration = Duration::from_millis(2);
+/// How long Envoy may take to sign with a new key, on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How many requests an outage lasts.
 const OUTAGE: u64 = 60;
 
@@ -55,7 +57,7 @@ pub(super) struct Hand {
 impl Hand {
     pub(super) fn new(upstream: SocketAddr, ledger: Arc<Ledger>, seed: u64) -> Self {
         let key = Key::generate();
-        ledger.take_up(&key);
+        ledger.offer(&key);
         let files = tempfile::tempdir().expect("a directory for modules");
         fs::write(files.path().join("trapping.wasm"), trapping_module()).expect("write a module");
         let mut hand = Self {
@@ -107,7 +109,11 @@ impl Hand {
     fn happen(&mut self, event: &str, work: &Work) {
         match event {
             "a good configuration" => self.hand_over(true),
-            "a bad configuration" => self.hand_over(false),
+            "a bad configuration" => {
+                let (_, rejected) = self.verdicts();
+                self.hand_over(false);
+                self.wait_until(work, "a bad configuration was not rejected", |hand| hand.verdicts().1 > rejected);
+            }
             "good and bad ones in a row" => {
                 [true, false, true, false, false].into_iter().for_each(|good| self.hand_over(good))
             }
@@ -119,10 +125,22 @@ impl Hand {
                 wait(work, OUTAGE);
                 self.hand_over(true);
             }
-            "another key" => self.another_key(),
-            "an empty key file" => self.envoy().replace_key_file(""),
-            "a broken key file" => self.envoy().replace_key_file(broken(&Key::generate())),
-            "no key file" => fs::remove_file(self.envoy().key_file()).unwrap_or_default(),
+            "another key" => {
+                self.wait_for_key(work);
+                self.another_key();
+            }
+            "an empty key file" => {
+                self.wait_for_key(work);
+                self.envoy().replace_key_file("");
+            }
+            "a broken key file" => {
+                self.wait_for_key(work);
+                self.envoy().replace_key_file(broken(&Key::generate()));
+            }
+            "no key file" => {
+                self.wait_for_key(work);
+                fs::remove_file(self.envoy().key_file()).unwrap_or_default();
+            }
             "a kill" => {
                 let (configuration, content) = (self.good(), self.key.pem.clone());
                 self.restart(work, configuration, &content);
@@ -138,9 +156,6 @@ impl Hand {
             1 => String::new(),
             _ => broken(&Key::generate()),
         };
-        if content != self.key.pem {
-            self.ledger.lay_down();
-        }
         let configuration = if content == self.key.pem { self.bad() } else { self.good().into() };
         self.restart(work, configuration, &content);
         wait(work, OUTAGE);
@@ -148,9 +163,23 @@ impl Hand {
         self.hand_over(true);
     }
 
+    /// A key that is gone before Envoy has read it never signs, and says nothing about the one before.
+    fn wait_for_key(&self, work: &Work) {
+        let what = "a new key in the file never signed anything";
+        self.wait_until(work, what, |hand| hand.ledger.has_signed(&hand.key.kid));
+    }
+
+    fn wait_until(&self, work: &Work, complaint: &str, is_so: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so(self) && work.begun() < work.total {
+            assert!(Instant::now() < deadline, "{complaint}");
+            thread::sleep(POLL);
+        }
+    }
+
     fn another_key(&mut self) {
         let old = std::mem::replace(&mut self.key, Key::generate());
-        self.ledger.take_up(&self.key);
+        self.ledger.offer(&self.key);
         let old = if self.dice.below(2) == 0 { old.pem } else { String::new() };
         self.envoy().replace_key_file(self.key.pem.clone() + &old);
     }
@@ -206,6 +235,7 @@ impl Hand {
     fn restart(&mut self, work: &Work, configuration: impl Into<Configuration>, content: &str) {
         self.verdicts = self.verdicts();
         self.envoy = None;
+        self.ledger.lay_down_all_but((content == self.key.pem).then_some(&self.key.kid));
         self.start(configuration, content);
         *work.envoy.lock().unwrap_or_else(PoisonError::into_inner) = self.envoy().address();
     }

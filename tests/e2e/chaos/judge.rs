@@ -145,7 +145,7 @@ mod tests {
     fn the_judge_passes_what_is_right_and_nothing_else() {
         let ledger = Arc::new(Ledger::default());
         let ours = Key::generate();
-        ledger.take_up(&ours);
+        ledger.offer(&ours);
         let (good, foreign) = (Forger::with(&ours), Forger::with(&Key::generate()));
         let of = |forger: &Forger, user: &str, aud: &str| forger.token(user, aud, 0);
         let token = of(&good, "u-1", "accepted");
@@ -180,9 +180,12 @@ mod tests {
     fn the_judge_sees_a_key_that_is_back_and_a_jti_that_is_back() {
         let ledger = Arc::new(Ledger::default());
         let (old, new) = (Key::generate(), Key::generate());
-        ledger.take_up(&old);
-        ledger.take_up(&new);
-        let token = Forger::with(&old).token("u-1", "accepted", 0);
+        ledger.offer(&old);
+        ledger.offer(&new);
+        let [token, newer] = [&old, &new].map(|key| Forger::with(key).token("u-1", "accepted", 0));
+        assert!(ledger.verify(&token, Instant::now() + 2 * SLACK).is_ok(), "its successor has not signed yet");
+        assert!(ledger.verify(&newer, Instant::now()).is_ok());
+        assert!(ledger.has_signed(&new.kid));
         assert!(ledger.verify(&token, Instant::now()).is_ok(), "just replaced");
         assert!(ledger.verify(&token, Instant::now() + 2 * SLACK).is_err(), "replaced long ago");
         let judge = Judge::new(ledger);

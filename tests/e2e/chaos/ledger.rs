@@ -1,7 +1,7 @@
 //! Which keys were ours, and when each of them was allowed to sign.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -11,8 +11,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use rcgen::KeyPair;
 use serde_json::Value;
 
-/// How long a replaced key may still sign: until Envoy has seen the file change and every worker has looked at it.
-pub(super) const SLACK: Duration = Duration::from_secs(5);
+/// How long a key may still sign once its successor does: until every worker has looked at the file.
+pub(super) const SLACK: Duration = Duration::from_secs(3);
 
 /// A P-256 key.
 pub(super) struct Key {
@@ -41,7 +41,10 @@ fn coordinates(point: &[u8]) -> [String; 2] {
 
 struct Entry {
     key: DecodingKey,
-    /// When it was replaced; none while it signs.
+    /// Its place in the row of keys.
+    number: usize,
+    has_signed: bool,
+    /// When its successor was first seen to sign.
     replaced: Option<Instant>,
 }
 
@@ -52,43 +55,66 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// From now on this key signs, and the others no longer than [`SLACK`].
-    pub(super) fn take_up(&self, key: &Key) {
+    /// This key may sign from now on. As soon as it does, those before it may do so no longer than [`SLACK`].
+    pub(super) fn offer(&self, key: &Key) {
         let [x, y] = coordinates(&key.point);
         let decoding = DecodingKey::from_ec_components(&x, &y).expect("a public key");
-        self.lay_down();
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.insert(key.kid.clone(), Entry { key: decoding, replaced: None });
+        let mut entries = self.entries();
+        let number = entries.len();
+        entries.insert(key.kid.clone(), Entry { key: decoding, number, has_signed: false, replaced: None });
     }
 
-    /// From now on no key signs.
-    pub(super) fn lay_down(&self) {
+    /// The process that had them is dead: from now on no key signs, except this one.
+    pub(super) fn lay_down_all_but(&self, kid: Option<&str>) {
         let now = Instant::now();
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        for entry in entries.values_mut() {
+        let others = |(other, _): &(&String, &mut Entry)| Some(other.as_str()) != kid;
+        for (_, entry) in self.entries().iter_mut().filter(others) {
             entry.replaced.get_or_insert(now);
         }
     }
 
+    /// Whether an assertion of this key has arrived.
+    pub(super) fn has_signed(&self, kid: &str) -> bool {
+        self.entries().get(kid).is_some_and(|entry| entry.has_signed)
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn keys(&self) -> usize {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.entries().len()
     }
 
     /// The claims of a token that one of our keys signed, if it was that key's time.
     pub(super) fn verify(&self, token: &str, at: Instant) -> Result<Value, String> {
         let header = jsonwebtoken::decode_header(token).map_err(|error| format!("no token: {error}"))?;
         let kid = header.kid.ok_or("no kid")?;
-        let key = {
-            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-            let entry = entries.get(&kid).ok_or("a key that was never ours")?;
-            if entry.replaced.is_some_and(|replaced| at > replaced + SLACK) {
-                return Err("a key whose time was over".into());
-            }
-            entry.key.clone()
-        };
+        let key = self.key(&kid, at)?;
         let mut validation = Validation::new(Algorithm::ES256);
         (validation.validate_aud, validation.leeway) = (false, 0);
         let verified = jsonwebtoken::decode::<Value>(token, &key, &validation);
-        verified.map(|token| token.claims).map_err(|error| format!("it does not verify: {error}"))
+        let claims = verified.map_err(|error| format!("it does not verify: {error}"))?.claims;
+        self.note_signature(&kid, at);
+        Ok(claims)
+    }
+
+    fn key(&self, kid: &str, at: Instant) -> Result<DecodingKey, String> {
+        let entries = self.entries();
+        let entry = entries.get(kid).ok_or("a key that was never ours")?;
+        match entry.replaced.map(|replaced| at.saturating_duration_since(replaced)).filter(|over| *over > SLACK) {
+            Some(over) => Err(format!("key {kid} was replaced {over:?} before")),
+            None => Ok(entry.key.clone()),
+        }
+    }
+
+    fn note_signature(&self, kid: &str, at: Instant) {
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(kid).filter(|entry| !entry.has_signed) else { return };
+        entry.has_signed = true;
+        let number = entry.number;
+        for older in entries.values_mut().filter(|entry| entry.number < number) {
+            older.replaced.get_or_insert(at);
+        }
     }
 }
