@@ -60,3 +60,5 @@ mod signatures;
 mod signing;
 /// A steady load for an hour, while the key is rotated without a rest.
 mod soak;
+/// What this Envoy can do, found out and not looked up.
+mod versions;

@@ -221,13 +221,15 @@ impl Hand {
 
     fn bad(&mut self) -> Configuration {
         let mut configuration = self.good();
+        // Envoy does not look at a configuration again that is the same as the one before.
+        configuration["issuer"] = configuration["audience"].take();
         configuration["audience"] = REJECTED.into();
         match self.dice.below(5) {
             0 => configuration["on_missing_identity"] = "perhaps".into(),
             1 => configuration["no_such_field"] = true.into(),
             2 => configuration["signing_key"] = A.into(),
             3 => configuration["assertion_header"] = "not a name".into(),
-            _ => return Configuration::Text("{\"audience\": \"rejected\"".into()),
+            _ => return Configuration::Text(configuration.to_string().trim_end_matches('}').into()),
         }
         configuration.into()
     }

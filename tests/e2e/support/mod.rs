@@ -6,6 +6,8 @@ mod admin;
 pub mod authorization;
 /// The configuration that an Envoy is started with.
 mod bootstrap;
+/// What not every Envoy can do.
+pub mod capability;
 /// What hands settings to a fleet of Envoys.
 mod control_plane;
 /// Clients that verify without a rest.
@@ -50,6 +52,7 @@ pub mod traps;
 mod upstream;
 
 pub use bootstrap::{Bootstrap, Configuration};
+pub use capability::Capability;
 pub use control_plane::ControlPlane;
 pub use crowd::Crowd;
 pub use envoy::Envoy;

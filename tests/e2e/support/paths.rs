@@ -13,7 +13,9 @@ pub fn envoy() -> PathBuf {
 pub fn envoy_version() -> String {
     let output = Command::new(envoy()).arg("--version").output().expect("run Envoy; `make envoy` fetches one");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.split('/').nth(1).unwrap_or_else(|| panic!("no version in {text:?}")).to_owned()
+    // `/path/to/envoy  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`
+    let (_, version) = text.split_once("version: ").unwrap_or_default();
+    version.split('/').nth(1).unwrap_or_else(|| panic!("no version in {text:?}")).to_owned()
 }
 
 /// An Envoy older than the foreign function `sign`: `$ENVOY_WITHOUT_SIGN`, else the one that `make envoy-without-sign`
@@ -31,6 +33,11 @@ pub fn envoy_without_sign() -> PathBuf {
 pub fn module() -> PathBuf {
     env::var_os("ATTESTATION_FILTER_WASM")
         .map_or_else(|| repository("target/wasm32-wasip1/release/attestation_filter.wasm"), PathBuf::from)
+}
+
+/// Where `make test-matrix` wants to know what this Envoy can do; nothing without it.
+pub fn findings() -> Option<PathBuf> {
+    env::var_os("FINDINGS").map(PathBuf::from)
 }
 
 /// Where the key file is of an Envoy whose files are in `directory`.
