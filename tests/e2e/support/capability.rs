@@ -7,17 +7,15 @@ use std::thread;
 
 use serde_json::json;
 
-use super::keys::{A, B, KID_A, KID_B, RSA, pem};
+use super::keys::{A, B, KID_A, RSA};
 use super::log::the_refusal;
-use super::{Bootstrap, Envoy, Request, eventually, paths};
+use super::{Bootstrap, Request, paths};
 
 /// What not every Envoy can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
     /// The foreign function `sign`, without which there are no RSA keys and no `signer: host`.
     HostSigns,
-    /// It sees that a key file was replaced.
-    WatchesKeyFile,
 }
 
 impl Capability {
@@ -27,15 +25,14 @@ impl Capability {
         let mut numbers = version.split('.').map(|number| number.parse::<u32>().expect("a number of a version"));
         let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
         match self {
-            Self::HostSigns | Self::WatchesKeyFile => version >= (1, 37),
+            Self::HostSigns => version >= (1, 37),
         }
     }
 
-    /// For the first line of a test that needs it: false where it is there; true where it is not, once what comes in its
-    /// place has been seen.
+    /// For a test that needs it: false where it is there; true where it is not, once what comes in its place has been
+    /// seen.
     pub fn is_lacking(self) -> bool {
         static HOST_SIGNS: OnceLock<()> = OnceLock::new();
-        static WATCHES_KEY_FILE: OnceLock<()> = OnceLock::new();
         if self.is_there() {
             return false;
         }
@@ -43,7 +40,6 @@ impl Capability {
             Self::HostSigns => {
                 HOST_SIGNS.get_or_init(|| assert_signs_in_wasm(Bootstrap::new(json!({"signing_key": B}))))
             }
-            Self::WatchesKeyFile => WATCHES_KEY_FILE.get_or_init(assert_keeps_the_first_file),
         };
         note(self);
         true
@@ -84,29 +80,4 @@ pub fn assert_signs_in_wasm(bootstrap: Bootstrap) {
         assert_eq!(envoy.attest(&Request::get("/")).kid(), KID_A, "{what}: the last good configuration serves");
     }
     assert_eq!(envoy.stat("sign_fallbacks"), 0, "nothing failed: there is nothing to fall back from");
-}
-
-/// An Envoy that does not watch the key file goes on with what it read at its start, and reads the file at its next.
-fn assert_keeps_the_first_file() {
-    let configuration = json!({"signing_key_file": "/signing-key.pem", "signing_key_refresh": "0.1s"});
-    let start = |keys: &str, kid: &str| {
-        let envoy = Bootstrap::new(configuration.clone()).key_file(keys).start();
-        eventually("the file's key", || (envoy.get("/").status == 200).then_some(()));
-        assert_eq!(envoy.attest(&Request::get("/")).kid(), kid);
-        envoy
-    };
-    let envoy = start(&pem(A), KID_A);
-    envoy.replace_key_file(pem(B));
-    wait_for_refreshes(&envoy);
-    assert_eq!(envoy.attest(&Request::get("/")).kid(), KID_A);
-    assert_eq!(envoy.keys().kids(), [KID_A]);
-    assert_eq!(envoy.stat("key_load_failures"), 0);
-    drop(envoy);
-    start(&pem(B), KID_B);
-}
-
-fn wait_for_refreshes(envoy: &Envoy) {
-    let fetches = || envoy.admin().stat("http.signing_key.downstream_rq_total");
-    let before = fetches();
-    eventually("many refreshes", || (fetches() >= before + 30).then_some(()));
 }
