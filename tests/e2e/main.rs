@@ -28,6 +28,8 @@ mod claims;
 mod config;
 /// One control plane hands the settings to a fleet over gRPC.
 mod control_plane;
+/// What the dashboard and the alert rules ask of Envoy.
+mod dashboards;
 /// The paths that the filter answers itself.
 mod endpoints;
 /// Whatever bytes a client sends, no worker falls.
