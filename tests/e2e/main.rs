@@ -58,6 +58,8 @@ mod rotation;
 mod routes;
 /// Many signatures of each kind, and no number of theirs twice.
 mod signatures;
+/// Nothing that leaves the process has a private key in it.
+mod secrecy;
 /// Where signatures are made, with which algorithm, and how long an assertion is used again.
 mod signing;
 /// A steady load for an hour, while the key is rotated without a rest.

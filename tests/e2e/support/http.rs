@@ -220,6 +220,13 @@ impl Reply {
         find(&self.headers, name).map(latin1)
     }
 
+    /// Headers and body, as they came.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_lines(&mut bytes, &self.headers);
+        [bytes, self.body.clone()].concat()
+    }
+
     /// Whether the peer closes the connection after this reply.
     pub fn is_last(&self) -> bool {
         self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))

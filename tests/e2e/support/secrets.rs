@@ -63,11 +63,20 @@ impl Secrets {
     fn add_number(&mut self, number: &[u8]) {
         let in_hex: Vec<String> = number.iter().map(|byte| format!("{byte:02x}")).collect();
         let in_decimals: Vec<String> = number.iter().map(u8::to_string).collect();
+        let in_0x: Vec<String> = in_hex.iter().map(|byte| format!("0x{byte}")).collect();
+        let escaped: String = number.iter().flat_map(|byte| byte.escape_ascii()).map(char::from).collect();
         self.add("raw, as in DER", number);
         self.add("hex", in_hex.concat().as_bytes());
         self.add("hex in capitals", in_hex.concat().to_uppercase().as_bytes());
         self.add("hex with colons", in_hex.join(":").as_bytes());
+        self.add("hex with colons, in capitals", in_hex.join(":").to_uppercase().as_bytes());
+        self.add("hex with spaces", in_hex.join(" ").as_bytes());
+        self.add("hex from the other end", in_hex.iter().rev().map(String::as_str).collect::<String>().as_bytes());
+        self.add("a list of 0x numbers", in_0x.join(", ").as_bytes());
+        self.add("escaped bytes", escaped.as_bytes());
         self.add("a list of numbers", in_decimals.join(", ").as_bytes());
+        self.add("a list of numbers without spaces", in_decimals.join(",").as_bytes());
+        self.add("a decimal number", decimal(number).as_bytes());
         for text in base64_anywhere(number) {
             self.add("base64, as in PEM", text.as_bytes());
             for piece in text.as_bytes().windows(2 * WINDOW).step_by(4) {
@@ -84,6 +93,24 @@ impl Secrets {
             self.beginnings.insert([window[0], window[1]]);
         }
     }
+}
+
+/// A big-endian number in decimal.
+fn decimal(number: &[u8]) -> String {
+    let mut digits = vec![0_u32];
+    for byte in number {
+        let mut carry = u32::from(*byte);
+        for digit in &mut digits {
+            carry += *digit * 256;
+            *digit = carry % 10;
+            carry /= 10;
+        }
+        while carry > 0 {
+            digits.push(carry % 10);
+            carry /= 10;
+        }
+    }
+    digits.iter().rev().map(u32::to_string).collect()
 }
 
 /// The base64 of some bytes that stand anywhere in a longer message: one reading for each place in a group of three.
@@ -154,6 +181,10 @@ fn the_search_finds_a_key_in_every_form() {
         ("hex", hex.clone().into_bytes()),
         ("capitals", hex.to_uppercase().into_bytes()),
         ("Debug", format!("{der:?}").into_bytes()),
+        ("JSON numbers", serde_json::to_vec(&der).unwrap()),
+        ("0x", der.iter().map(|byte| format!("0x{byte:02x}, ")).collect::<String>().into_bytes()),
+        ("escaped", der.escape_ascii().to_string().into_bytes()),
+        ("decimal", decimal(&private_numbers(&keys::pem(keys::A))[0]).into_bytes()),
         ("base64url", URL_SAFE.encode(&der).into_bytes()),
     ] {
         let amid = [b"some log line: ", &place[..], b" and more"].concat();
@@ -161,4 +192,15 @@ fn the_search_finds_a_key_in_every_form() {
     }
     let public = [keys::public(keys::A), keys::X_A.to_owned(), keys::KID_A.to_owned(), keys::pem(keys::B)].concat();
     assert_eq!(secrets.find(public), None, "what is published, or another's, is no secret");
+}
+
+#[test]
+fn each_private_number_of_an_rsa_key_is_a_secret_and_its_public_half_is_none() {
+    let numbers = private_numbers(&keys::pem(keys::RSA));
+    assert_eq!(numbers.len(), 6, "d, p, q, dp, dq, qinv (RFC 8017, appendix A.1.2)");
+    assert_eq!(numbers, private_numbers(&keys::pkcs8(keys::RSA)));
+    let secrets = Secrets::of([keys::pem(keys::RSA)]);
+    assert!(numbers.iter().all(|number| secrets.find(number).is_some()));
+    assert_eq!(secrets.find(keys::public(keys::RSA)), None);
+    assert_eq!(decimal(&[1, 0, 1]), "65537");
 }
