@@ -49,7 +49,11 @@ fn most(samples: &[Sample], lines: &[Line]) -> f64 {
     values.sort_by(f64::total_cmp);
     let value = values.get(values.len().saturating_sub(1 + values.len() / 100)).copied().unwrap_or(1.0).max(0.1) * 1.1;
     let unit = 10_f64.powf(value.log10().floor());
-    [1.0, 1.2, 1.6, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0].iter().map(|step| step * unit).find(|top| *top >= value).unwrap_or(value)
+    [1.0, 1.2, 1.6, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0]
+        .iter()
+        .map(|step| step * unit)
+        .find(|top| *top >= value)
+        .unwrap_or(value)
 }
 
 /// A panel's place on the paper.
