@@ -21,6 +21,7 @@ text.a{fill:#0969da;stroke:none}text.b{fill:#9a6700;stroke:none}
 /// A number of each sample, with its name.
 type Line = (&'static str, fn(&Sample) -> f64);
 
+/// The lower line of each panel comes first, but for the memory's, which are far apart.
 const PANELS: [(&str, &[Line]); 3] = [
     ("Memory of Envoy, MiB", &[("resident", |s| s.resident), ("allocated", |s| s.allocated)]),
     ("CPU of Envoy, % of a core", &[("CPU", |s| s.cpu)]),
@@ -36,8 +37,13 @@ pub(super) fn svg(samples: &[Sample], steps: &[Step]) -> String {
     for (number, (title, lines)) in (0_u32..).zip(PANELS) {
         let area = Area { top: 30.0 + f64::from(number) * (PANEL + GAP), end, most: most(samples, lines) };
         area.draw(&mut svg, title, steps);
-        for (class, (name, value)) in ["a", "b"].iter().zip(lines) {
-            area.draw_line(&mut svg, class, name, samples, *value);
+        let last = |line: &Line| samples.last().map_or(0.0, line.1);
+        let is_close = lines.len() == 2 && (area.y(last(&lines[0])) - area.y(last(&lines[1]))).abs() < 14.0;
+        let shifts = if is_close { [8.0, -6.0] } else { [0.0; 2] };
+        for ((class, shift), (name, value)) in ["a", "b"].iter().zip(shifts).zip(lines.iter()) {
+            area.draw_line(&mut svg, class, samples, *value);
+            let end = last(&(*name, *value));
+            area.draw_label(&mut svg, class, &format!("{name}, {end:.1}"), end, shift);
         }
     }
     svg + "</svg>\n"
@@ -91,14 +97,15 @@ impl Area {
         }
     }
 
-    fn draw_line(&self, svg: &mut String, class: &str, name: &str, samples: &[Sample], value: fn(&Sample) -> f64) {
+    fn draw_line(&self, svg: &mut String, class: &str, samples: &[Sample], value: fn(&Sample) -> f64) {
         let point = |sample: &Sample| format!("{:.1},{:.1}", self.x(sample.at.as_secs_f64()), self.y(value(sample)));
         let points: Vec<String> = samples.iter().map(point).collect();
         let _ = writeln!(svg, "<polyline class=\"{class}\" points=\"{}\"/>", points.join(" "));
-        if let Some(last) = samples.last().map(value) {
-            let (x, y) = (WIDTH - RIGHT + 8.0, self.y(last) + 4.0);
-            let _ = writeln!(svg, "<text class=\"{class}\" x=\"{x}\" y=\"{y:.1}\">{name}, {last:.1}</text>");
-        }
+    }
+
+    fn draw_label(&self, svg: &mut String, class: &str, label: &str, value: f64, shift: f64) {
+        let (x, y) = (WIDTH - RIGHT + 8.0, self.y(value) + 4.0 + shift);
+        let _ = writeln!(svg, "<text class=\"{class}\" x=\"{x}\" y=\"{y:.1}\">{label}</text>");
     }
 }
 
