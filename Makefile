@@ -9,6 +9,9 @@ module     := $(or $(ATTESTATION_FILTER_WASM),$(target_dir)/wasm32-wasip1/releas
 envoy      := $(or $(ENVOY),$(abspath .envoy/$(ENVOY_VERSION)/envoy))
 found      := ENVOY="$(envoy)" ATTESTATION_FILTER_WASM="$(module)"
 
+# What `make test-matrix` runs the tests on.
+versions := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
+
 # The last Envoy that cannot sign; the tests have the module sign there.
 version_without_sign := 1.36.4
 envoy_without_sign   := $(or $(ENVOY_WITHOUT_SIGN),$(abspath .envoy/$(version_without_sign)/envoy))
@@ -24,7 +27,10 @@ say = printf '==> %s\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: $(shell sed -n 's/^\([a-z][a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
+.PHONY: $(shell sed -n 's/^ ([a-z][a-z0-9-]* ):.*/ 1/p' $(firstword $(MAKEFILE_LIST))) test-matrix chaos \
+    soak check-rules help demo run wasm cli envoy envoy-without-sign test fmt fmt-check lint unit \
+    integration e2e configurations snippets verifiers test-verifiers login test-login size compose-test \
+    bench bench- micro manifests oci dist reproduce deny bench-micro clean prerequisites
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -146,6 +152,22 @@ crypto-evidence: prerequisites wasm envoy ## Have 100,000 signatures of each kin
 	@$(found) SIGNATURES=$(or $(SIGNATURES),100000) \
 	    cargo test --test e2e signatures:: -- --nocapture --test-threads=1
 
+test-matrix: prerequisites wasm envoy-without-sign ## Run the end-to-end tests on every supported Envoy, note what each can do
+	@ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" scripts/test-matrix "$(module)" $(versions)
+
+chaos: prerequisites wasm envoy ## Break everything under load; no request may arrive unsigned (CHAOS_REQUESTS=200000)
+	@$(say) "chaos: $(or $(CHAOS_REQUESTS),200000) requests (some minutes)"
+	@$(found) CHAOS_REQUESTS=$(or $(CHAOS_REQUESTS),200000) cargo test --test e2e -- chaos:: --nocapture
+
+soak: prerequisites wasm envoy ## Rotate keys under steady load for an hour (SOAK_MINUTES=60; writes docs/soak.md)
+	@$(say) "soak: a rotation step a minute, for $(or $(SOAK_MINUTES),60) minutes"
+	@$(found) SOAK_TO=$(or $(SOAK_TO),docs) cargo test --test e2e -- soak:: --ignored --nocapture
+
+check-rules: ## Check the alert rules with promtool (of Debian's package prometheus)
+	@command -v promtool >/dev/null || { echo "promtool is missing; Debian has it in the package prometheus" >&2; exit 1; }
+	@promtool check rules envoy/observability/rules.yaml
+	@promtool test rules envoy/observability/rules-test.yaml
+
 size: wasm ## Show the module's size, raw and gzip
 	@printf '%8d bytes raw\n%8d bytes gzip\n' $$(wc -c <"$(module)") $$(gzip -9c "$(module)" | wc -c)
 
@@ -179,6 +201,7 @@ needs = rust
 demo run login test-login configurations verifiers test-verifiers bench: needs = rust envoy
 e2e crypto-evidence: needs = rust envoy openssl
 fuzz-smoke: needs = rust fuzz
+e2e test-matrix chaos soak: needs = rust envoy openssl
 envoy envoy-without-sign: needs = envoy
 fmt fmt-check lint: needs = rust lint
 compose-test manifests: needs =
