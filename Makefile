@@ -27,13 +27,13 @@ say = printf '==> %s\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: $(shell sed -n 's/^ ([a-z][a-z0-9-]* ):.*/ 1/p' $(firstword $(MAKEFILE_LIST))) test-matrix chaos \
-    soak check-rules help demo run wasm cli envoy envoy-without-sign test fmt fmt-check lint unit \
-    integration e2e configurations snippets verifiers test-verifiers login test-login size compose-test \
-    bench bench- micro manifests oci dist reproduce deny bench-micro clean prerequisites
+.PHONY: $(shell sed -n 's/^\([a-z][a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
+
+##@ Try it
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: prerequisites wasm cli envoy ## Show the filter at work on a real Envoy, in one go
 	@$(say) "demo: running it"
@@ -43,8 +43,10 @@ run: prerequisites wasm cli envoy ## The same, and leave it running to try thing
 	@$(say) "run: running the demo until Ctrl-C"
 	@$(found) $(native) cargo run --release --bin demo -- --stay
 
-login: prerequisites wasm cli envoy ## Envoy with a login in front, and a provider to log in at, until Ctrl-C (needs Node.js)
+login: prerequisites wasm cli envoy ## A login in front, with a provider to log in at; until Ctrl-C (needs Node.js)
 	@$(found) envoy/login/run start
+
+##@ Build it
 
 wasm: prerequisites ## Build the module: target/wasm32-wasip1/release/attestation_filter.wasm
 ifndef ATTESTATION_FILTER_WASM
@@ -66,7 +68,15 @@ ifndef ENVOY_WITHOUT_SIGN
 	@scripts/fetch-envoy $(version_without_sign)
 endif
 
-test: prerequisites fmt-check lint unit integration configurations snippets verifiers e2e ## Run every check: format, lints, all tests
+size: wasm ## Show the module's size, raw and gzip
+	@printf '%8d bytes raw\n%8d bytes gzip\n' $$(wc -c <"$(module)") $$(gzip -9c "$(module)" | wc -c)
+
+clean: ## Remove everything that was built or fetched
+	@rm -rf target .envoy .demo dist
+
+##@ Check it
+
+test: prerequisites fmt-check lint unit integration snippets configurations verifiers e2e ## Run every check: format, lints, all tests
 
 fmt: prerequisites ## Format the code
 	@cargo fmt
@@ -96,22 +106,27 @@ else
 	@:
 endif
 
-e2e: prerequisites wasm envoy envoy-without-sign ## Run the end-to-end tests on a real Envoy
-	@$(say) "e2e: the module in a real Envoy (a few minutes)"
-	@$(found) ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" cargo test --test e2e
+snippets:
+	@$(say) "snippets: the documentation shows the code that is tested"
+	@scripts/check-snippets
 
 configurations: prerequisites wasm envoy ## Have Envoy check every configuration below envoy/
 	@$(say) "configurations: Envoy accepts what is shipped"
 	@scripts/check-configurations "$(envoy)" "$(module)"
 
-snippets:
-	@$(say) "snippets: the documentation shows the code that is tested"
-	@scripts/check-snippets
-
 # Those of docs/verify.md that need nothing but what everything else here needs.
 verifiers: prerequisites wasm envoy
 	@$(say) "verifiers: Rust, Python and jwt_authn verify through a rotation (a minute the first time)"
 	@$(found) tests/verifiers/run python rust sidecar
+
+e2e: prerequisites wasm envoy envoy-without-sign ## Run the end-to-end tests on a real Envoy
+	@$(say) "e2e: the module in a real Envoy (a few minutes)"
+	@$(found) ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" cargo test --test e2e
+
+##@ Check it on more
+
+test-matrix: prerequisites wasm envoy-without-sign ## Run the end-to-end tests on every supported Envoy; writes down what each can do
+	@ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" scripts/test-matrix "$(module)" $(versions)
 
 test-verifiers: prerequisites snippets wasm envoy ## Verify in every language that is here (REQUIRE_ALL=1: all must be)
 	@$(say) "test-verifiers: every language verifies through a rotation (a few minutes the first time)"
@@ -121,25 +136,18 @@ test-login: prerequisites wasm cli envoy ## People log in with a browser (needs 
 	@$(say) "test-login: people log in with a browser (half a minute)"
 	@$(found) envoy/login/run test
 
+compose-test: prerequisites ## Run envoy/docker-compose.yaml for real (skipped where there is no Docker)
+	@scripts/compose-test "$(envoy)"
+
 manifests: prerequisites ## Check the manifests below envoy/kubernetes against their schemas (needs Node.js)
 	@$(say) "manifests: Kubernetes, Istio and Envoy Gateway know every field"
 	@scripts/check-manifests
 
-oci: wasm ## Make an OCI image of the module, as Istio and Envoy Gateway pull it: dist/oci
-	@$(say) "oci: the module as an image"
-	@scripts/make-oci "$(module)" $$(scripts/version) dist/oci
-	@scripts/check-oci "$(module)" $$(scripts/version) dist/oci
+check-rules: prerequisites ## Check the alert rules with promtool (of Debian's package prometheus)
+	@promtool check rules envoy/observability/rules.yaml
+	@promtool test rules envoy/observability/rules-test.yaml
 
-dist: wasm ## Put everything that a release consists of into dist/
-	@$(say) "dist: module, schema, image, bill of materials, licences, checksums"
-	@scripts/make-dist "$(module)"
-
-reproduce: prerequisites ## Build the module twice, in two places, and compare the bytes (a few minutes)
-	@scripts/reproduce
-
-deny: prerequisites ## Check licences, sources, banned and vulnerable crates (builds cargo-deny once; ten minutes)
-	@$(say) "deny: what everything is built of"
-	@scripts/check-deny
+##@ Check it for longer
 
 fuzz-smoke: prerequisites ## Fuzz every reader of bytes from outside, 10 seconds each (longer: FUZZ_SECONDS=600)
 	@$(say) "fuzz-smoke: building the fuzzer (several minutes the first time)"
@@ -147,32 +155,20 @@ fuzz-smoke: prerequisites ## Fuzz every reader of bytes from outside, 10 seconds
 	@$(say) "fuzz-smoke: running each target"
 	@scripts/fuzz run $(or $(FUZZ_SECONDS),10)
 
-crypto-evidence: prerequisites wasm envoy ## Have 100,000 signatures of each kind verified by other libraries (10 minutes)
+crypto-evidence: prerequisites wasm envoy ## Have 100,000 signatures of each kind verified by three other libraries (10 minutes)
 	@$(say) "crypto-evidence: signing and verifying"
 	@$(found) SIGNATURES=$(or $(SIGNATURES),100000) \
 	    cargo test --test e2e signatures:: -- --nocapture --test-threads=1
 
-test-matrix: prerequisites wasm envoy-without-sign ## Run the end-to-end tests on every supported Envoy, note what each can do
-	@ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" scripts/test-matrix "$(module)" $(versions)
-
-chaos: prerequisites wasm envoy ## Break everything under load; no request may arrive unsigned (CHAOS_REQUESTS=200000)
+chaos: prerequisites wasm envoy ## Break everything under load: nothing arrives unsigned (CHAOS_REQUESTS=200000)
 	@$(say) "chaos: $(or $(CHAOS_REQUESTS),200000) requests (some minutes)"
 	@$(found) CHAOS_REQUESTS=$(or $(CHAOS_REQUESTS),200000) cargo test --test e2e -- chaos:: --nocapture
 
-soak: prerequisites wasm envoy ## Rotate keys under steady load for an hour (SOAK_MINUTES=60; writes docs/soak.md)
+soak: prerequisites wasm envoy ## Rotate keys under steady load for an hour (SOAK_MINUTES=60); writes docs/soak.md
 	@$(say) "soak: a rotation step a minute, for $(or $(SOAK_MINUTES),60) minutes"
 	@$(found) SOAK_TO=$(or $(SOAK_TO),docs) cargo test --test e2e -- soak:: --ignored --nocapture
 
-check-rules: ## Check the alert rules with promtool (of Debian's package prometheus)
-	@command -v promtool >/dev/null || { echo "promtool is missing; Debian has it in the package prometheus" >&2; exit 1; }
-	@promtool check rules envoy/observability/rules.yaml
-	@promtool test rules envoy/observability/rules-test.yaml
-
-size: wasm ## Show the module's size, raw and gzip
-	@printf '%8d bytes raw\n%8d bytes gzip\n' $$(wc -c <"$(module)") $$(gzip -9c "$(module)" | wc -c)
-
-compose-test: prerequisites ## Run envoy/docker-compose.yaml for real (skipped where there is no Docker)
-	@scripts/compose-test "$(envoy)"
+##@ Measure it
 
 bench: prerequisites wasm envoy ## Measure the filter beside what else could be there (8 minutes; a quiet machine)
 	@$(say) "bench: building it (a few minutes the first time)"
@@ -191,18 +187,33 @@ bench-micro: prerequisites ## Count the instructions of a request (CHECK=1 fails
 	@cargo run --quiet --release --manifest-path bench/micro/Cargo.toml --target-dir $(target_dir)/micro -- \
 	    $(if $(CHECK),--check) $(if $(SAVE),--save)
 
-clean: ## Remove everything that was built or fetched
-	@rm -rf target .envoy .demo dist
+##@ Release it
+
+oci: wasm ## Make an OCI image of the module, as Istio and Envoy Gateway pull it: dist/oci
+	@$(say) "oci: the module as an image"
+	@scripts/make-oci "$(module)" $$(scripts/version) dist/oci
+	@scripts/check-oci "$(module)" $$(scripts/version) dist/oci
+
+dist: wasm ## Put everything that a release consists of into dist/
+	@$(say) "dist: module, schema, image, bill of materials, licences, checksums"
+	@scripts/make-dist "$(module)"
+
+reproduce: prerequisites ## Build the module twice, in two places, and compare the bytes (a few minutes)
+	@scripts/reproduce
+
+deny: prerequisites ## Check licences, sources and advisories of all crates (builds cargo-deny once; ten minutes)
+	@$(say) "deny: what everything is built of"
+	@scripts/check-deny
 
 # What each way in needs, named together before anything else runs.
 prerequisites:
 	@ENVOY_VERSION=$(ENVOY_VERSION) scripts/check-prerequisites $(needs)
 needs = rust
-demo run login test-login configurations verifiers test-verifiers bench: needs = rust envoy
-e2e crypto-evidence: needs = rust envoy openssl
-fuzz-smoke: needs = rust fuzz
-e2e test-matrix chaos soak: needs = rust envoy openssl
+demo run login configurations verifiers test-verifiers test-login bench: needs = rust envoy
+e2e test-matrix crypto-evidence chaos soak: needs = rust envoy openssl
 envoy envoy-without-sign: needs = envoy
 fmt fmt-check lint: needs = rust lint
 compose-test manifests: needs =
+check-rules: needs = promtool
+fuzz-smoke: needs = rust fuzz
 test: needs = rust lint envoy openssl

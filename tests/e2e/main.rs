@@ -56,10 +56,10 @@ mod observability;
 mod rotation;
 /// What a route's metadata changes, for that route alone.
 mod routes;
-/// Many signatures of each kind, and no number of theirs twice.
-mod signatures;
 /// Nothing that leaves the process has a private key in it.
 mod secrecy;
+/// Many signatures of each kind, and no number of theirs twice.
+mod signatures;
 /// Where signatures are made, with which algorithm, and how long an assertion is used again.
 mod signing;
 /// A steady load for an hour, while the key is rotated without a rest.
