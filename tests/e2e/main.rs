@@ -62,6 +62,8 @@ mod secrecy;
 mod signatures;
 /// Where signatures are made, with which algorithm, and how long an assertion is used again.
 mod signing;
+/// Clients that take their time, or hang up by half.
+mod slow_clients;
 /// A steady load for an hour, while the key is rotated without a rest.
 mod soak;
 /// What this Envoy can do, found out and not looked up.

@@ -57,7 +57,7 @@ pub use control_plane::ControlPlane;
 pub use crowd::Crowd;
 pub use envoy::Envoy;
 pub use eventually::eventually;
-pub use http::{Client, Reply, Request};
+pub use http::{Client, Reply, Request, tcp};
 pub use http2::Http2Client;
 pub use jose::{Assertion, KeySet, Members};
 pub use secrets::Secrets;
