@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::filters::jwt_authn;
 use crate::support::idp::IdentityProvider;
 use crate::support::keys::{A, KID_A, pem};
-use crate::support::{Bootstrap, Configuration, Request, paths};
+use crate::support::{Bootstrap, Configuration, Request, internal_listeners, paths};
 
 const MANIFESTS: &str = "envoy/kubernetes";
 const KEY_DIRECTORY: &str = "/run/secrets/attestation";
@@ -101,11 +101,7 @@ fn gateway() -> Value {
     });
     let connection_manager = json!({"name": "envoy.filters.network.http_connection_manager", "typed_config": manager});
     json!({
-        "bootstrap_extensions": [{"name": "envoy.bootstrap.internal_listener", "typed_config": {
-            "@type": "type.googleapis.com/udpa.type.v1.TypedStruct",
-            "type_url": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
-            "value": {"buffer_size_kb": 64},
-        }}],
+        "bootstrap_extensions": [internal_listeners()],
         "static_resources": {
             "listeners": [{
                 "name": "0.0.0.0_80",

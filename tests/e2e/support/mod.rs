@@ -60,6 +60,7 @@ pub use eventually::eventually;
 pub use http::{Client, Reply, Request, tcp};
 pub use http2::Http2Client;
 pub use jose::{Assertion, KeySet, Members};
+pub use listener::internal_listeners;
 pub use secrets::Secrets;
 pub use upstream::Seen;
 
