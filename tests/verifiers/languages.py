@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -176,7 +177,12 @@ def fetch(command, hint="", **options):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           check=False, **options)
     if done.returncode:
-        raise Missing(f"its packages{hint}; `{' '.join(command)}` says: {done.stdout.strip()[:300]}")
+        raise Missing(f"its packages{hint}; `{' '.join(command)}` says: {first_line(done.stdout)}")
+
+
+def first_line(output):
+    """Without colours, and no longer than a line."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", output).strip().partition("\n")[0][:120]
 
 
 def run(command, **options):
