@@ -11,10 +11,10 @@ use attestation_filter::identity::{Evidence, IdentitySource};
 use prost::Message as _;
 use prost_types::value::Kind;
 use prost_types::{Struct, Value};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value as Json;
 
 use super::host::FuzzHost;
+use super::members::Members;
 
 const NAMESPACE: &str = "envoy.filters.http.jwt_authn";
 /// In every assertion, whoever it is about (the claims that only a signature needs are not made here).
@@ -192,30 +192,5 @@ fn is_same(left: &Json, right: &Json) -> bool {
                 && both.into_iter().all(|(left, right)| left.0 == right.0 && is_same(left.1, right.1))
         }
         _ => left == right,
-    }
-}
-
-/// The member names of an object as they stand there, repeats included.
-struct Members(Vec<String>);
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Names;
-        impl<'de> Visitor<'de> for Names {
-            type Value = Vec<String>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut names = Vec::new();
-                while let Some((name, IgnoredAny)) = map.next_entry()? {
-                    names.push(name);
-                }
-                Ok(names)
-            }
-        }
-        deserializer.deserialize_map(Names).map(Self)
     }
 }

@@ -14,6 +14,8 @@ mod endpoint;
 mod headers;
 mod host;
 mod keys;
+#[path = "../../tests/e2e/support/members.rs"]
+mod members;
 mod own_headers;
 mod sign_answer;
 

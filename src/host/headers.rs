@@ -33,7 +33,7 @@ impl Headers {
     }
 
     /// Every value of a field.
-    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    pub fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.fields
             .iter()
             .filter(move |field| self.bytes(&field.0) == name.as_bytes())
@@ -43,8 +43,7 @@ impl Headers {
     /// The first value of a field, or nothing.
     #[must_use]
     pub fn first(&self, name: &str) -> &[u8] {
-        let field = self.fields.iter().find(|field| self.bytes(&field.0) == name.as_bytes());
-        field.map_or(&[], |(_, value)| self.bytes(value))
+        self.values(name).next().unwrap_or_default()
     }
 
     fn bytes(&self, range: &Range<usize>) -> &[u8] {

@@ -18,7 +18,6 @@ mod ledger;
 /// The service behind Envoy.
 mod witness;
 
-use std::env;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -27,15 +26,12 @@ use hand::Hand;
 use judge::Judge;
 use ledger::Ledger;
 
+use crate::support::environment::number;
 use crate::support::{Request, eventually};
 
 const CLIENTS: u64 = 8;
 /// Requests between one event and the next.
 const PACE: u64 = 250;
-
-fn number(name: &str, default: u64) -> u64 {
-    env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
-}
 
 #[test]
 fn whatever_happens_nothing_arrives_unsigned() {

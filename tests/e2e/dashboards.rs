@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::support::filters::access_log;
 use crate::support::keys::{A, B, pem};
 use crate::support::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, JWKS_PATH, Request, eventually};
 
@@ -121,13 +122,7 @@ fn the_access_log_of_the_documentation_names_the_assertion() {
     let fields = OPERATIONS.lines().filter_map(|line| line.trim().split_once(": \"%"));
     let format: Value = fields.map(|(name, value)| (name, format!("%{}", value.trim_end_matches('"')))).collect();
     assert!(format["jti"].is_string() && format["status"].is_string(), "{format}");
-    let log = json!({"access_log": [{
-        "name": "envoy.access_loggers.stdout",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
-            "log_format": {"json_format": format},
-        },
-    }]});
+    let log = access_log(&json!({"json_format": format}));
     let envoy = Bootstrap::new(json!({"signing_key": A})).http(log).start();
     let jti = Assertion::read(&envoy.get("/named?q=1").token()).claim("jti").clone();
     envoy.send(&Request::get("/refused").host("a:b:c"));

@@ -3,12 +3,12 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
-use std::time::Duration;
 
 use serde_json::json;
 
 use crate::support::keys::A;
-use crate::support::{Bootstrap, Client, HOST, Seen};
+use crate::support::message::folded;
+use crate::support::{Bootstrap, Client, HOST, Seen, tcp};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -25,8 +25,7 @@ fn names() -> impl Iterator<Item = Vec<u8>> {
 }
 
 fn assert_none_passed(name: &[u8], seen: &Seen) {
-    let passed =
-        seen.names().into_iter().find(|name| name.to_lowercase().replace(['_', '.'], "-").contains("pomerium-claim"));
+    let passed = seen.names().into_iter().find(|name| folded(name).contains("pomerium-claim"));
     assert_eq!(passed, None, "sent {}", name.escape_ascii());
 }
 
@@ -72,7 +71,7 @@ fn over_http2(address: SocketAddr, name: &[u8]) -> Option<Seen> {
     ];
     // Literal fields, not indexed (RFC 7541, section 6.2.2).
     let block: Vec<u8> = fields.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect();
-    let mut stream = connect(address);
+    let mut stream = tcp(address);
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let request =
         [&preface[..], &frame(SETTINGS, 0, 0, b""), &frame(HEADERS, END_STREAM_AND_HEADERS, 1, &block)].concat();
@@ -89,12 +88,6 @@ fn over_http2(address: SocketAddr, name: &[u8]) -> Option<Seen> {
             return Seen::from_json(&serde_json::from_slice(&body).ok()?);
         }
     }
-}
-
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).expect("connect");
-    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
-    stream
 }
 
 fn text(text: &[u8]) -> Vec<u8> {

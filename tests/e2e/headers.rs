@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::filters::metadata;
 use crate::support::keys::A;
+use crate::support::message::folded;
 use crate::support::{ASSERTION_HEADER, Bootstrap, Envoy, Request, Seen};
 
 const FORGED: &str = "forged-by-the-client";
@@ -33,11 +34,6 @@ fn title_case(name: &str) -> String {
             cased
         })
         .collect()
-}
-
-/// Names as a server that folds separators sees them.
-fn folded(names: &[String]) -> Vec<String> {
-    names.iter().map(|name| name.to_lowercase().replace(['_', '.'], "-")).collect()
 }
 
 /// A configuration, the header names it must strip, and what happens to a request that has them.
@@ -116,7 +112,7 @@ fn check_stripped(envoy: &Envoy, context: &str, request: &Request, is_signed: bo
     assert_eq!(reply.status, 200, "{context}");
     let seen = reply.seen();
     assert!(!seen.contains(FORGED), "{context} reached the upstream: {seen:?}");
-    let assertions = folded(&seen.names()).iter().filter(|name| name.ends_with("-assertion")).count();
+    let assertions = seen.names().iter().filter(|name| folded(name).ends_with("-assertion")).count();
     assert_eq!(assertions, usize::from(is_signed), "{context}: assertions at the upstream: {seen:?}");
     seen
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::support::filters::{jwt_authn, metadata};
+use crate::support::filters::{self, jwt_authn, metadata};
 use crate::support::idp::IdentityProvider;
 use crate::support::keys::{A, B, KID_A, KID_B, RSA, X_A, Y_A, pem};
 use crate::support::log::ours;
@@ -34,13 +34,7 @@ fn from_headers() -> Value {
 fn access_log() -> Value {
     let format =
         "ACCESS %REQ(:PATH)% %FILTER_STATE(wasm.attestation.jti:PLAIN)% %FILTER_STATE(wasm.attestation.kid:PLAIN)%\n";
-    json!({"access_log": [{
-        "name": "envoy.access_loggers.stdout",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
-            "log_format": {"text_format_source": {"inline_string": format}},
-        },
-    }]})
+    filters::access_log(&json!({"text_format_source": {"inline_string": format}}))
 }
 
 /// What the access log says of a request: jti and kid.

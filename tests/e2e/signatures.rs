@@ -4,7 +4,6 @@
 //! `SIGNATURES` says how many of each kind; `make crypto-evidence` makes a hundred thousand.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fs;
 use std::sync::Mutex;
 
@@ -14,6 +13,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPu
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::environment::number;
 use crate::support::keys::{A, RSA, openssl, public};
 use crate::support::{Assertion, Bootstrap, Capability, Request};
 
@@ -47,7 +47,7 @@ fn of_the_host_with_rsa() {
 }
 
 fn all_verify(key: &str, signer: &str) {
-    let count = env::var("SIGNATURES").map_or(USUALLY, |count| count.parse().expect("a number in SIGNATURES"));
+    let count = number("SIGNATURES", USUALLY);
     let envoy = Bootstrap::new(json!({"signing_key": key, "signer": signer})).start();
     let keys = envoy.keys();
     let openssl = OpenSsl::new(key);

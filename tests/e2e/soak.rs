@@ -26,6 +26,7 @@ use report::Report;
 use rotation::Rotation;
 use sample::Sampler;
 
+use crate::support::environment::number;
 use crate::support::keys::{A, KID_A, pem};
 use crate::support::{Bootstrap, Envoy, Request, eventually};
 
@@ -46,14 +47,10 @@ struct Plan {
 
 impl Plan {
     fn from_environment() -> Self {
-        let number = |name: &str, default: u32| match env::var(name) {
-            Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")),
-            Err(_) => default,
-        };
         Self {
-            length: Duration::from_secs(60 * u64::from(number("SOAK_MINUTES", 60))),
+            length: Duration::from_secs(60 * number("SOAK_MINUTES", 60)),
             rate: number("SOAK_RATE", 200),
-            step: Duration::from_secs(number("SOAK_STEP_SECONDS", 60).into()),
+            step: Duration::from_secs(number("SOAK_STEP_SECONDS", 60)),
             directory: env::var_os("SOAK_TO").map_or_else(|| "target/soak".into(), PathBuf::from),
         }
     }

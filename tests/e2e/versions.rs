@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::filters::metadata;
+use crate::support::filters::{access_log, metadata};
 use crate::support::keys::{A, B, KID_A, KID_B, RSA, pem};
 use crate::support::tls::Authority;
 use crate::support::traps::trapping_module;
@@ -104,13 +104,7 @@ fn settings_by_discovery() {
 #[test]
 fn names_in_the_access_log() {
     let format = "JTI %FILTER_STATE(wasm.attestation.jti:PLAIN)% %FILTER_STATE(wasm.attestation.kid:PLAIN)%\n";
-    let log = json!({"access_log": [{
-        "name": "envoy.access_loggers.stdout",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
-            "log_format": {"text_format_source": {"inline_string": format}},
-        },
-    }]});
+    let log = access_log(&json!({"text_format_source": {"inline_string": format}}));
     let envoy = Bootstrap::new(json!({"signing_key": A})).http(log).start();
     let assertion = envoy.attest(&Request::get("/named"));
     let line = format!("JTI {} {KID_A}", assertion.claim("jti").as_str().expect("a jti"));

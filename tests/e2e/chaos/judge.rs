@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::ledger::Ledger;
 use crate::support::ASSERTION_HEADER;
-use crate::support::message::{Lines, latin1};
+use crate::support::message::{Lines, folded, latin1};
 
 /// In the audience of a configuration that Envoy must refuse.
 pub(super) const REJECTED: &str = "rejected";
@@ -63,7 +63,7 @@ impl Judge {
     /// A request's trailers, which never have an assertion or a claim.
     pub(super) fn trailers(&self, start_line: &str, trailers: &Lines) {
         let of_ours = |name: &String| name == ASSERTION_HEADER || name.starts_with(CLAIM_HEADERS);
-        if let Some(name) = trailers.iter().map(|(name, _)| folded(name)).find(of_ours) {
+        if let Some(name) = trailers.iter().map(|(name, _)| folded(&latin1(name))).find(of_ours) {
             self.record().violations.push(format!("{start_line}: a trailer {name}"));
         }
     }
@@ -74,7 +74,7 @@ impl Judge {
         let (due, number) = (path.next() == Some("due"), path.next().unwrap_or_default());
         let user = format!("u-{number}");
         check_claim_headers(headers, due.then_some(&user))?;
-        let assertions: Vec<_> = headers.iter().filter(|(name, _)| folded(name) == ASSERTION_HEADER).collect();
+        let assertions: Vec<_> = headers.iter().filter(|(name, _)| folded(&latin1(name)) == ASSERTION_HEADER).collect();
         let value = match (due, assertions.as_slice()) {
             (false, []) => return Ok(None),
             (false, _) => return Err("an assertion where none is due".into()),
@@ -107,7 +107,7 @@ fn check_claims(claims: &Value, user: &str) -> Result<(), String> {
 
 /// A claim header is the filter's own or is not there.
 fn check_claim_headers(headers: &Lines, user: Option<&String>) -> Result<(), String> {
-    let mut there = headers.iter().filter(|(name, _)| folded(name).starts_with(CLAIM_HEADERS));
+    let mut there = headers.iter().filter(|(name, _)| folded(&latin1(name)).starts_with(CLAIM_HEADERS));
     match (there.next(), there.next()) {
         (None, _) => Ok(()),
         (Some((name, value)), None)
@@ -117,11 +117,6 @@ fn check_claim_headers(headers: &Lines, user: Option<&String>) -> Result<(), Str
         }
         (Some((name, value)), _) => Err(format!("a claim header {}: {}", latin1(name), latin1(value))),
     }
-}
-
-/// A name as servers read it that tell neither case nor `_` and `.` from `-`.
-fn folded(name: &[u8]) -> String {
-    latin1(name).to_ascii_lowercase().replace(['_', '.'], "-")
 }
 
 #[cfg(test)]

@@ -51,12 +51,8 @@ impl Report<'_> {
     /// The medians of the second and of the last quarter.
     fn resident(&self) -> (f64, f64) {
         let quarter = self.samples.len() / 4;
-        let median = |samples: &[Sample]| {
-            let mut values: Vec<f64> = samples.iter().map(|sample| sample.resident).collect();
-            values.sort_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or_default()
-        };
-        (median(&self.samples[quarter..2 * quarter]), median(&self.samples[3 * quarter..]))
+        let of = |samples| median(samples, |sample| sample.resident);
+        (of(&self.samples[quarter..2 * quarter]), of(&self.samples[3 * quarter..]))
     }
 
     fn verified(&self) -> u64 {
@@ -65,12 +61,6 @@ impl Report<'_> {
 
     fn failed(&self) -> u64 {
         self.outcome.failures.values().sum()
-    }
-
-    fn median(&self, value: fn(&Sample) -> f64) -> f64 {
-        let mut values: Vec<f64> = self.samples.iter().map(value).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or_default()
     }
 
     fn to_json(&self) -> Value {
@@ -112,13 +102,19 @@ impl Report<'_> {
             ("refused", refused.to_string()),
             ("early", format!("{early:.1}")),
             ("late", format!("{late:.1}")),
-            ("cpu", format!("{:.1}", self.median(|sample| sample.cpu))),
-            ("p50", format!("{:.2}", self.median(|sample| sample.p50))),
-            ("p99", format!("{:.2}", self.median(|sample| sample.p99))),
+            ("cpu", format!("{:.1}", median(self.samples, |sample| sample.cpu))),
+            ("p50", format!("{:.2}", median(self.samples, |sample| sample.p50))),
+            ("p99", format!("{:.2}", median(self.samples, |sample| sample.p99))),
             ("machine", machine()),
         ];
         values.iter().fold(PAGE.to_owned(), |page, (name, value)| page.replace(&format!("{{{name}}}"), value))
     }
+}
+
+fn median(samples: &[Sample], value: fn(&Sample) -> f64) -> f64 {
+    let mut values: Vec<f64> = samples.iter().map(value).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// The processor and the number of its cores.

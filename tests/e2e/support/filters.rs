@@ -22,6 +22,17 @@ pub fn jwt_authn(provider: &IdentityProvider) -> Value {
     })
 }
 
+/// A connection manager's settings with an access log among Envoy's own log lines.
+pub fn access_log(format: &Value) -> Value {
+    json!({"access_log": [{
+        "name": "envoy.access_loggers.stdout",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+            "log_format": format,
+        },
+    }]})
+}
+
 /// Asks a service of [`super::authorization`], named by its cluster, over HTTP; what it answers in `x-auth-*` becomes
 /// headers of the request and members of the dynamic metadata.
 pub fn ext_authz_http(cluster: &str) -> Value {

@@ -1,14 +1,13 @@
 //! An independent reading of what the filter signed: another JOSE implementation verifies it, and the segments are
 //! there as text for what no JOSE implementation looks at.
 
-use std::fmt;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
+
+use super::members::Members;
 
 /// A published keyset.
 #[derive(Debug)]
@@ -126,31 +125,4 @@ pub fn decode_segment(segment: &str) -> Vec<u8> {
 
 fn text(segment: &str) -> String {
     String::from_utf8(decode_segment(segment)).expect("a segment of UTF-8")
-}
-
-/// The member names of an object in their order, repeats included.
-pub struct Members(pub Vec<String>);
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MemberNames).map(Self)
-    }
-}
-
-struct MemberNames;
-
-impl<'de> Visitor<'de> for MemberNames {
-    type Value = Vec<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut names = Vec::new();
-        while let Some((name, IgnoredAny)) = map.next_entry()? {
-            names.push(name);
-        }
-        Ok(names)
-    }
 }

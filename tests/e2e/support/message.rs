@@ -68,6 +68,11 @@ pub fn latin1(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
+/// A name as servers read it that tell neither case nor `_` and `.` from `-`.
+pub fn folded(name: &str) -> String {
+    name.to_lowercase().replace(['_', '.'], "-")
+}
+
 /// The reverse of [`latin1`].
 pub fn from_latin1(text: &str) -> Vec<u8> {
     text.chars().map(|c| u8::try_from(u32::from(c)).expect("a latin-1 character")).collect()

@@ -12,6 +12,8 @@ pub mod capability;
 mod control_plane;
 /// Clients that verify without a rest.
 mod crowd;
+/// How long the long tests are.
+pub mod environment;
 /// A running Envoy, or one that refused to run.
 mod envoy;
 /// Waiting for a condition, with a deadline.
@@ -34,6 +36,8 @@ pub mod keys;
 mod listener;
 /// Reading the log.
 pub mod log;
+/// The names in an object.
+mod members;
 /// The parts of an HTTP/1.1 message.
 pub mod message;
 /// Keys that no tool makes.
@@ -59,8 +63,9 @@ pub use envoy::Envoy;
 pub use eventually::eventually;
 pub use http::{Client, Reply, Request, tcp};
 pub use http2::Http2Client;
-pub use jose::{Assertion, KeySet, Members};
+pub use jose::{Assertion, KeySet};
 pub use listener::internal_listeners;
+pub use members::Members;
 pub use secrets::Secrets;
 pub use upstream::Seen;
 

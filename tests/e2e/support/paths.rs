@@ -3,14 +3,20 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 /// The Envoy binary: `$ENVOY`, else the one that `make envoy` fetched.
 pub fn envoy() -> PathBuf {
     env::var_os("ENVOY").map_or_else(|| repository(".envoy/1.40.0/envoy"), PathBuf::from)
 }
 
-/// What [`envoy`] calls itself: `1.40.0`.
+/// What [`envoy`] calls itself: `1.40.0`. It is asked once.
 pub fn envoy_version() -> String {
+    static VERSION: LazyLock<String> = LazyLock::new(ask_version);
+    VERSION.clone()
+}
+
+fn ask_version() -> String {
     let output = Command::new(envoy()).arg("--version").output().expect("run Envoy; `make envoy` fetches one");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     // `/path/to/envoy  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`
