@@ -16,12 +16,7 @@ versions := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
 version_without_sign := 1.36.4
 envoy_without_sign   := $(or $(ENVOY_WITHOUT_SIGN),$(abspath .envoy/$(version_without_sign)/envoy))
 
-# The tools are on no request path: they are built fast instead of built small.
-native := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
-
-# Every integration test but the one that needs an Envoy.
-other_tests := $(filter-out e2e,$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) \
-    $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
+e2e := cargo test -p harness --test e2e
 
 say = printf '==> %s\n'
 
@@ -37,11 +32,11 @@ help: ## List the targets
 
 demo: prerequisites wasm cli envoy ## Show the filter at work on a real Envoy, in one go
 	@$(say) "demo: running it"
-	@$(found) $(native) cargo run --release --bin demo
+	@$(found) cargo run --profile tools -p demo
 
 run: prerequisites wasm cli envoy ## The same, and leave it running to try things out
 	@$(say) "run: running the demo until Ctrl-C"
-	@$(found) $(native) cargo run --release --bin demo -- --stay
+	@$(found) cargo run --profile tools -p demo -- --stay
 
 login: prerequisites wasm cli envoy ## A login in front, with a provider to log in at; until Ctrl-C (needs Node.js)
 	@$(found) envoy/login/run start
@@ -56,7 +51,8 @@ endif
 
 cli: prerequisites ## Build the command line tool: target/release/attest (and the demo)
 	@$(say) "cli: building attest (a minute or two the first time)"
-	@$(native) cargo build --release --bins
+	@cargo build --profile tools -p attest -p demo
+	@install -C -D "$(target_dir)/tools/attest" "$(target_dir)/release/attest"
 
 envoy: prerequisites ## Fetch Envoy into .envoy/ (another: ENVOY_VERSION=1.37.0; your own: ENVOY=/path)
 ifndef ENVOY
@@ -86,25 +82,19 @@ fmt-check: prerequisites
 	@cargo fmt --check
 
 lint: prerequisites ## Run clippy on everything, warnings are errors
-	@$(say) "lint: clippy on library, tool, demo, tests (a minute the first time)"
-	@cargo clippy --all-targets -- -D warnings
+	@$(say) "lint: clippy on the workspace (a minute the first time)"
+	@cargo clippy --workspace --all-targets -- -D warnings
 	@$(say) "lint: clippy on the module as Wasm (half a minute the first time)"
 	@scripts/wasm-cargo clippy --lib -- -D warnings
-	@$(say) "lint: clippy on the benches (a minute the first time)"
-	@cargo clippy --manifest-path bench/Cargo.toml --target-dir $(target_dir) --all-targets -- -D warnings
-	@cargo clippy --manifest-path bench/micro/Cargo.toml --target-dir $(target_dir) --all-targets -- -D warnings
 
 unit: prerequisites ## Run the unit tests
-	@$(say) "unit: the tests inside the library and the tool (a minute the first time)"
-	@cargo test --lib --bins
+	@$(say) "unit: the tests inside the packages (a minute the first time)"
+	@cargo test --workspace --lib --bins
 
 integration: prerequisites
-ifneq ($(other_tests),)
-	@$(say) "integration: $(other_tests)"
-	@cargo test $(addprefix --test ,$(other_tests))
-else
-	@:
-endif
+	@$(say) "integration: attest as people run it; schema and documents; what the fuzzer has found"
+	@cargo test -p attest --test cli
+	@cargo test -p harness --test configuration --test corpus
 
 snippets:
 	@$(say) "snippets: the documentation shows the code that is tested"
@@ -121,7 +111,8 @@ verifiers: prerequisites wasm envoy
 
 e2e: prerequisites wasm envoy envoy-without-sign ## Run the end-to-end tests on a real Envoy
 	@$(say) "e2e: the module in a real Envoy (a few minutes)"
-	@$(found) ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" cargo test --test e2e
+	@cargo build -p attest
+	@$(found) ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" $(e2e)
 
 ##@ Check it on more
 
@@ -158,33 +149,33 @@ fuzz-smoke: prerequisites ## Fuzz every reader of bytes from outside, 10 seconds
 crypto-evidence: prerequisites wasm envoy ## Have 100,000 signatures of each kind verified by three other libraries (10 minutes)
 	@$(say) "crypto-evidence: signing and verifying"
 	@$(found) SIGNATURES=$(or $(SIGNATURES),100000) \
-	    cargo test --test e2e signatures:: -- --nocapture --test-threads=1
+	    $(e2e) signatures:: -- --nocapture --test-threads=1
 
 chaos: prerequisites wasm envoy ## Break everything under load: nothing arrives unsigned (CHAOS_REQUESTS=200000)
 	@$(say) "chaos: $(or $(CHAOS_REQUESTS),200000) requests (some minutes)"
-	@$(found) CHAOS_REQUESTS=$(or $(CHAOS_REQUESTS),200000) cargo test --test e2e -- chaos:: --nocapture
+	@$(found) CHAOS_REQUESTS=$(or $(CHAOS_REQUESTS),200000) $(e2e) -- chaos:: --nocapture
 
 soak: prerequisites wasm envoy ## Rotate keys under steady load for an hour (SOAK_MINUTES=60); writes docs/soak.md
+	@cargo build -p attest
 	@$(say) "soak: a rotation step a minute, for $(or $(SOAK_MINUTES),60) minutes"
-	@$(found) SOAK_TO=$(or $(SOAK_TO),docs) cargo test --test e2e -- soak:: --ignored --nocapture
+	@$(found) SOAK_TO=$(or $(SOAK_TO),docs) $(e2e) -- soak:: --ignored --nocapture
 
 ##@ Measure it
 
 bench: prerequisites wasm envoy ## Measure the filter beside what else could be there (8 minutes; a quiet machine)
 	@$(say) "bench: building it (a few minutes the first time)"
-	@cargo build --release --manifest-path bench/Cargo.toml --target-dir $(target_dir)/bench
-	@CARGO_TARGET_WASM32_WASIP1_LINKER=rust-lld CARGO_TARGET_DIR=$(target_dir)/probe \
-	    scripts/wasm-cargo build --release --manifest-path bench/probe/Cargo.toml
+	@cargo build --profile bench-tools -p bench
+	@CARGO_TARGET_WASM32_WASIP1_LINKER=rust-lld scripts/wasm-cargo build --release -p probe
 	@$(say) "bench: measuring"
-	@$(target_dir)/bench/release/bench run --envoy "$(envoy)" --module "$(module)" $(BENCH_ARGS) --probe \
-	    "$$(ls -t $(foreach place,$(target_dir)/probe target/debian-rust/build,$(place)/wasm32-wasip1/release/probe.wasm) \
+	@$(target_dir)/bench-tools/bench run --envoy "$(envoy)" --module "$(module)" $(BENCH_ARGS) --probe \
+	    "$$(ls -t $(foreach place,$(target_dir) target/debian-rust/build,$(place)/wasm32-wasip1/release/probe.wasm) \
 	    2>/dev/null | head -n 1)"
-	@$(target_dir)/bench/release/bench report
+	@$(target_dir)/bench-tools/bench report
 	@$(say) "bench: wrote docs/performance.md and bench/results/latest.json"
 
 bench-micro: prerequisites ## Count the instructions of a request (CHECK=1 fails if they grew; SAVE=1 keeps them)
 	@$(say) "bench-micro: building it (a minute or two the first time), then counting"
-	@cargo run --quiet --release --manifest-path bench/micro/Cargo.toml --target-dir $(target_dir)/micro -- \
+	@cargo run --quiet --profile micro -p micro -- \
 	    $(if $(CHECK),--check) $(if $(SAVE),--save)
 
 ##@ Release it

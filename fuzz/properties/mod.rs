@@ -14,7 +14,7 @@ mod endpoint;
 mod headers;
 mod host;
 mod keys;
-#[path = "../../tests/e2e/support/members.rs"]
+#[path = "../../tests/src/members.rs"]
 mod members;
 mod own_headers;
 mod sign_answer;

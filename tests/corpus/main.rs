@@ -16,7 +16,7 @@ use properties::{ALL, Property};
 const CHANGES: usize = 40;
 
 fn corpus() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus")
 }
 
 fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {

@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::support::keys::{A, KID_A};
-use crate::support::{ASSERTION_HEADER, Assertion, Bootstrap, HOST, Request};
+use harness::keys::{A, KID_A};
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, HOST, Request};
 
 const MEMBERS: [&str; 11] = ["aud", "email", "exp", "groups", "iat", "iss", "jti", "name", "sid", "sub", "user"];
 
@@ -94,7 +94,7 @@ fn the_issuer_can_be_a_uri() {
 }
 
 /// Sends a request for a host and compares issuer and audience.
-fn check_host(envoy: &crate::support::Envoy, host: &str, expected: Option<(&str, &str)>) {
+fn check_host(envoy: &harness::Envoy, host: &str, expected: Option<(&str, &str)>) {
     let before = envoy.upstream_requests();
     let reply = envoy.send(&Request::get("/").host(host));
     if let Some((issuer, audience)) = expected {
@@ -133,7 +133,7 @@ fn a_missing_host_is_a_client_error_only_where_it_is_needed() {
 
     envoy.push_accepted(json!({"signing_key": A, "issuer": "https://issuer.example"}));
     let host_is_audience = || envoy.attest(&Request::get("/")).claim("aud") == HOST;
-    crate::support::eventually("the last configuration", || host_is_audience().then_some(()));
+    harness::eventually("the last configuration", || host_is_audience().then_some(()));
     assert_eq!(envoy.send(&Request::get("/").host("a:b:c")).status, 400, "the audience still needs the host");
 }
 
@@ -156,7 +156,7 @@ fn the_lifetime_is_configured_in_seconds() {
     let envoy = Bootstrap::new(json!({"signing_key": A})).dynamic().start();
     for (lifetime, seconds) in [("60s", 60), ("1s", 1), ("3600s", 3600), ("86400s", 86_400)] {
         envoy.push_accepted(json!({"signing_key": A, "token_lifetime": lifetime, "audience": lifetime}));
-        let token = crate::support::eventually(lifetime, || {
+        let token = harness::eventually(lifetime, || {
             let token = envoy.get("/").token();
             (Assertion::read(&token).claim("aud") == lifetime).then_some(token)
         });
@@ -190,7 +190,7 @@ fn an_assertion_that_is_too_long_is_not_forwarded() {
     enough["max_assertion_bytes"] = length.into();
     enough["issuer"] = HOST.to_uppercase().into();
     envoy.push_accepted(enough);
-    crate::support::eventually("the limit that is just met", || {
+    harness::eventually("the limit that is just met", || {
         let value = envoy.get("/").seen().one(ASSERTION_HEADER)?;
         (Assertion::read(&value[7..]).claim("iss") == &HOST.to_uppercase()).then_some(())
     });
@@ -199,12 +199,12 @@ fn an_assertion_that_is_too_long_is_not_forwarded() {
     short["max_assertion_bytes"] = (length - 1).into();
     let mark = envoy.log().len();
     envoy.push_accepted(short);
-    crate::support::eventually("the limit that is exceeded by a byte", || (envoy.get("/").status == 431).then_some(()));
+    harness::eventually("the limit that is exceeded by a byte", || (envoy.get("/").status == 431).then_some(()));
     let before = envoy.upstream_requests();
     assert_eq!(envoy.get("/").status, 431);
     assert_eq!(envoy.upstream_requests(), before);
     let log = envoy.log_since(mark);
-    let ours = crate::support::log::ours(&log).join("\n");
+    let ours = harness::log::ours(&log).join("\n");
     assert!(ours.contains("max_assertion_bytes") || ours.contains(&length.to_string()), "a log line says so:\n{log}");
     assert!(!ours.contains("eyJ"), "and has no token:\n{ours}");
 }

@@ -4,12 +4,12 @@
 use rcgen::DnType;
 use serde_json::{Value, json};
 
-use crate::support::authorization::{Verdict, over_grpc, over_http};
-use crate::support::filters::{ext_authz_grpc, ext_authz_http, jwt_authn};
-use crate::support::idp::IdentityProvider;
-use crate::support::keys::A;
-use crate::support::tls::{Authority, dns, uri};
-use crate::support::{Assertion, Bootstrap, Envoy, Reply, Request};
+use harness::authorization::{Verdict, over_grpc, over_http};
+use harness::filters::{ext_authz_grpc, ext_authz_http, jwt_authn};
+use harness::idp::IdentityProvider;
+use harness::keys::A;
+use harness::tls::{Authority, dns, uri};
+use harness::{Assertion, Bootstrap, Envoy, Reply, Request};
 
 /// The subject that reached the upstream; none where the request was answered 401 by the filter.
 fn subject(reply: &Reply, what: &str) -> Option<String> {

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::filters::jwt_authn;
-use crate::support::idp::IdentityProvider;
-use crate::support::keys::A;
-use crate::support::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, HOST, Request};
+use harness::filters::jwt_authn;
+use harness::idp::IdentityProvider;
+use harness::keys::A;
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, HOST, Request};
 
 /// An Envoy that takes a bearer token of the provider and hands on a bearer token of its own. `forward` lets jwt_authn
 /// leave the client's token in its place.

@@ -26,8 +26,8 @@ use hand::Hand;
 use judge::Judge;
 use ledger::Ledger;
 
-use crate::support::environment::number;
-use crate::support::{Request, eventually};
+use harness::environment::number;
+use harness::{Request, eventually};
 
 const CLIENTS: u64 = 8;
 /// Requests between one event and the next.
@@ -75,7 +75,7 @@ fn whatever_happens_nothing_arrives_unsigned() {
 /// In the end it serves as if nothing had happened.
 fn recover(hand: &Hand) {
     eventually("every worker to sign again", || {
-        let is_well = |reply: crate::support::Reply| reply.status == 200 && !reply.body.is_empty();
+        let is_well = |reply: harness::Reply| reply.status == 200 && !reply.body.is_empty();
         let request =
             |number: u64| Request::get(&format!("/due/{number}")).header("x-auth-user", format!("u-{number}"));
         let mut clients = hand.envoy().spread();

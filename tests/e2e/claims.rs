@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::filters::metadata;
-use crate::support::keys::A;
-use crate::support::{Assertion, Bootstrap, Request};
+use harness::filters::metadata;
+use harness::keys::A;
+use harness::{Assertion, Bootstrap, Request};
 
 /// The identity of these tests.
 fn identity() -> Value {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::keys::{A, B, KID_A, KID_B, pem};
-use crate::support::log::{ours, the_refusal};
-use crate::support::{ASSERTION_HEADER, Bootstrap, Configuration, Envoy, HOST, Request, Secrets};
+use harness::keys::{A, B, KID_A, KID_B, pem};
+use harness::log::{ours, the_refusal};
+use harness::{ASSERTION_HEADER, Bootstrap, Configuration, Envoy, HOST, Request, Secrets};
 
 /// Values that a field must refuse: the field's name, and the values.
 fn bad_values() -> Vec<(&'static str, Vec<Value>)> {
@@ -266,7 +266,7 @@ fn a_complete_configuration_means_the_same_as_a_struct_and_as_text() {
         Configuration::Text(format!("\n  {:#}\n", complete)),
     ] {
         let envoy = Bootstrap::new(configuration.clone()).start();
-        let keys = crate::support::KeySet::from_json(envoy.get("/keys").json());
+        let keys = harness::KeySet::from_json(envoy.get("/keys").json());
         assert_eq!(keys.kids(), [KID_B], "{configuration:?}");
         assert_eq!(envoy.get("/").status, 401, "{configuration:?}");
         let reply = envoy.send(&Request::get("/").header("x-auth-user", "u-1"));

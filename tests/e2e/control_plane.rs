@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::keys::{A, B, KID_A, KID_B, pem};
-use crate::support::log::the_refusal;
-use crate::support::{Assertion, Bootstrap, ControlPlane, Crowd, Envoy, Request, Secrets, eventually};
+use harness::keys::{A, B, KID_A, KID_B, pem};
+use harness::log::the_refusal;
+use harness::{Assertion, Bootstrap, ControlPlane, Crowd, Envoy, Request, Secrets, eventually};
 
 /// The proxies' names.
 const NODES: [&str; 3] = ["edge-1", "edge-2", "edge-3"];

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::support::filters::access_log;
-use crate::support::keys::{A, B, pem};
-use crate::support::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, JWKS_PATH, Request, eventually};
+use harness::filters::access_log;
+use harness::keys::{A, B, pem};
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, JWKS_PATH, Request, eventually};
 
 const DASHBOARD: &str = include_str!("../../envoy/observability/dashboard.json");
 const RULES: &str = include_str!("../../envoy/observability/rules.yaml");

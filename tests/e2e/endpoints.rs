@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::support::keys::{A, B, KID_A, KID_B, RSA, pem};
-use crate::support::{ASSERTION_HEADER, Bootstrap, Envoy, HOST, JWKS_PATH, Members, Reply, Request, eventually};
+use harness::keys::{A, B, KID_A, KID_B, RSA, pem};
+use harness::{ASSERTION_HEADER, Bootstrap, Envoy, HOST, JWKS_PATH, Members, Reply, Request, eventually};
 
 const DISCOVERY_PATH: &str = "/.well-known/pomerium";
 

@@ -4,10 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Value, json};
 
-use crate::support::filters::lua;
-use crate::support::keys::A;
-use crate::support::traps::trapping_module;
-use crate::support::{ASSERTION_HEADER, Assertion, Bootstrap, Client, Envoy, JWKS_PATH, Reply, Request};
+use harness::filters::lua;
+use harness::keys::A;
+use harness::traps::trapping_module;
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Client, Envoy, JWKS_PATH, Reply, Request};
 
 /// Two workers with every feature on that reads something a client can send.
 fn storm_proof() -> Bootstrap {

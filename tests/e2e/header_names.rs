@@ -6,9 +6,9 @@ use std::thread;
 
 use serde_json::json;
 
-use crate::support::keys::A;
-use crate::support::message::folded;
-use crate::support::{Bootstrap, Client, HOST, Seen, tcp};
+use harness::keys::A;
+use harness::message::folded;
+use harness::{Bootstrap, Client, HOST, Seen, tcp};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;

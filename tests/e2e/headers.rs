@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::filters::metadata;
-use crate::support::keys::A;
-use crate::support::message::folded;
-use crate::support::{ASSERTION_HEADER, Bootstrap, Envoy, Request, Seen};
+use harness::filters::metadata;
+use harness::keys::A;
+use harness::message::folded;
+use harness::{ASSERTION_HEADER, Bootstrap, Envoy, Request, Seen};
 
 const FORGED: &str = "forged-by-the-client";
 

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::keys::{A, KID_A};
-use crate::support::tls::Authority;
-use crate::support::{ASSERTION_HEADER, Bootstrap, Envoy, HOST, Http2Client, JWKS_PATH, KeySet, Reply, Request};
+use harness::keys::{A, KID_A};
+use harness::tls::Authority;
+use harness::{ASSERTION_HEADER, Bootstrap, Envoy, HOST, Http2Client, JWKS_PATH, KeySet, Reply, Request};
 
 const FORGED: &str = "forged-by-the-client";
 

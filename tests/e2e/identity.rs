@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::filters::{jwt_authn, metadata};
-use crate::support::idp::IdentityProvider;
-use crate::support::keys::A;
-use crate::support::tls::{Authority, dns, uri};
-use crate::support::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, Request};
+use harness::filters::{jwt_authn, metadata};
+use harness::idp::IdentityProvider;
+use harness::keys::A;
+use harness::tls::{Authority, dns, uri};
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, Request};
 
 /// The claims that tell who the user is, in the order `sub user email groups sid name`.
 fn who(assertion: &Assertion) -> Value {

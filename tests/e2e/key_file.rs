@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::keys::{A, B, KID_A, KID_B, KID_RSA, RSA, openssl, pem, pkcs8};
-use crate::support::log::ours;
-use crate::support::{Assertion, Bootstrap, Capability, Client, Crowd, Envoy, JWKS_PATH, Request, Secrets, eventually};
+use harness::keys::{A, B, KID_A, KID_B, KID_RSA, RSA, openssl, pem, pkcs8};
+use harness::log::ours;
+use harness::{Assertion, Bootstrap, Capability, Client, Crowd, Envoy, JWKS_PATH, Request, Secrets, eventually};
 
 const PATH: &str = "/etc/attestation/signing-key.pem";
 

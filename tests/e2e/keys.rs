@@ -5,13 +5,11 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::keys::{
+use harness::keys::{
     A, B, KID_A, KID_B, KID_RSA, RSA, X_A, X_B, Y_A, Y_B, base64, fixture, openssl, pem, pkcs8, public,
 };
-use crate::support::log::{ours, the_refusal};
-use crate::support::{
-    Assertion, Bootstrap, Capability, Client, Envoy, JWKS_PATH, Request, Secrets, eventually, odd_keys,
-};
+use harness::log::{ours, the_refusal};
+use harness::{Assertion, Bootstrap, Capability, Client, Envoy, JWKS_PATH, Request, Secrets, eventually, odd_keys};
 
 /// A key as an operator might write it, and what is published of it; the first signs.
 struct Accepted {

@@ -10,16 +10,16 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::filters::jwt_authn;
-use crate::support::idp::IdentityProvider;
-use crate::support::keys::{A, KID_A, pem};
-use crate::support::{Bootstrap, Configuration, Request, internal_listeners, paths};
+use harness::filters::jwt_authn;
+use harness::idp::IdentityProvider;
+use harness::keys::{A, KID_A, pem};
+use harness::{Bootstrap, Configuration, Request, internal_listeners, paths};
 
 const MANIFESTS: &str = "envoy/kubernetes";
 const KEY_DIRECTORY: &str = "/run/secrets/attestation";
 
 fn manifest(file: &str, kind: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(MANIFESTS).join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(MANIFESTS).join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
     documents.into_iter().find(|document| document["kind"] == kind).unwrap_or_else(|| panic!("no {kind} in {file}"))

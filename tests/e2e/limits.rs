@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::filters::metadata;
-use crate::support::keys::A;
-use crate::support::{ASSERTION_HEADER, Bootstrap, Envoy, Request};
+use harness::filters::metadata;
+use harness::keys::A;
+use harness::{ASSERTION_HEADER, Bootstrap, Envoy, Request};
 
 fn user() -> serde_json::Value {
     metadata("test", &json!({"who": {"sub": "ann", "groups": ["a", "b", "c", "b"], "roles": ["b", "x", "y"]}}))
@@ -49,7 +49,7 @@ fn groups_that_are_filtered_out_are_counted() {
 
     let before = envoy.stat("groups_removed");
     envoy.get("/stripped").seen();
-    envoy.get(crate::support::JWKS_PATH);
+    envoy.get(harness::JWKS_PATH);
     assert_eq!(envoy.stat("groups_removed"), before, "without an assertion nothing is removed from one");
 }
 
@@ -66,6 +66,6 @@ fn an_assertion_that_is_too_long_is_refused_and_counted() {
     assert_eq!(fitting.send(&longer).status, 431, "a longer host makes a longer assertion");
     assert_eq!(fitting.send(&longer).status, 431);
     assert_eq!((fitting.stat("refused.too_long"), fitting.upstream_requests()), (2, 1));
-    assert_eq!(fitting.get(crate::support::JWKS_PATH).status, 200, "the keyset is not an assertion");
+    assert_eq!(fitting.get(harness::JWKS_PATH).status, 200, "the keyset is not an assertion");
     assert!(fitting.get("/").seen().one(ASSERTION_HEADER).is_some(), "and others are served");
 }

@@ -1,16 +1,13 @@
 //! The filter in a real Envoy, seen only from outside: raw bytes in, raw bytes at the upstream, the log, the stats.
 //!
 //! Every test starts an Envoy of its own (or shares one with the other cases of its table), on ports taken from the
-//! kernel, and takes it down again. At the end of each, the log must hold no trace of a trap; see `support::traps`.
+//! kernel, and takes it down again. At the end of each, the log must hold no trace of a trap; see `harness::traps`.
 //!
 //! `make e2e` builds the module, fetches two Envoys and runs this. By hand:
-//! `ENVOY=/path/to/envoy ATTESTATION_FILTER_WASM=/path/to/attestation_filter.wasm cargo test --test e2e`, with
+//! `ENVOY=/path/to/envoy ATTESTATION_FILTER_WASM=/path/to/attestation_filter.wasm cargo test -p harness --test e2e`, with
 //! `ENVOY_WITHOUT_SIGN=/path/to/envoy-1.36` for the tests that want an Envoy without the foreign function `sign`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(unreachable_pub)]
-
-/// Envoy, the upstream behind it, the client in front of it, and an independent judge of tokens.
-mod support;
 
 /// The token to the byte: header, members, times, issuer and audience for every shape of host.
 mod assertion;

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::support::filters::{self, jwt_authn, metadata};
-use crate::support::idp::IdentityProvider;
-use crate::support::keys::{A, B, KID_A, KID_B, RSA, X_A, Y_A, pem};
-use crate::support::log::ours;
-use crate::support::tls::Authority;
-use crate::support::{ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, JWKS_PATH, Request, eventually};
+use harness::filters::{self, jwt_authn, metadata};
+use harness::idp::IdentityProvider;
+use harness::keys::{A, B, KID_A, KID_B, RSA, X_A, Y_A, pem};
+use harness::log::ours;
+use harness::tls::Authority;
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, JWKS_PATH, Request, eventually};
 
 const README: &str = include_str!("../../README.md");
 

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::keys::{A, B, KID_A, KID_B, pem};
-use crate::support::{Bootstrap, Crowd, Envoy, JWKS_PATH, KeySet, Request, eventually};
+use harness::keys::{A, B, KID_A, KID_B, pem};
+use harness::{Bootstrap, Crowd, Envoy, JWKS_PATH, KeySet, Request, eventually};
 
 /// The key files of a rotation: the old key alone, the new one added, the new one first, the new one alone.
 fn steps() -> [String; 4] {
@@ -31,8 +31,7 @@ fn with_file() -> Bootstrap {
 /// Waits until every worker publishes these keys in this order. The first of them signs from then on.
 fn wait_until_all_publish(envoy: &Envoy, kids: &[&str]) {
     eventually("every worker to publish the keys", || {
-        let publishes =
-            |reply: crate::support::Reply| reply.status == 200 && KeySet::from_json(reply.json()).kids() == kids;
+        let publishes = |reply: harness::Reply| reply.status == 200 && KeySet::from_json(reply.json()).kids() == kids;
         envoy.spread().iter_mut().all(|client| publishes(client.send(&Request::get(JWKS_PATH)))).then_some(())
     });
 }

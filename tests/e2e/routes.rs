@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::filters::metadata;
-use crate::support::keys::A;
-use crate::support::log::ours;
-use crate::support::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, HOST, Request};
+use harness::filters::metadata;
+use harness::keys::A;
+use harness::log::ours;
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, HOST, Request};
 
 /// A route to the upstream with settings of its own.
 fn route(prefix: &str, settings: &Value) -> Value {
@@ -135,5 +135,5 @@ fn a_bad_setting_is_an_error_on_its_route_alone() {
 fn check_error(envoy: &Envoy, path: &str, context: &str) {
     let reply = envoy.get(path);
     assert_eq!(reply.status, 500, "{context}");
-    assert_eq!(envoy.get(crate::support::JWKS_PATH).status, 200, "{context}: the keyset is on another route");
+    assert_eq!(envoy.get(harness::JWKS_PATH).status, 200, "{context}: the keyset is on another route");
 }

@@ -11,9 +11,9 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Value, json};
 
-use crate::support::keys::{A, B, KID_B, RSA, pem};
-use crate::support::{
-    ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, JWKS_PATH, Reply, Request, Secrets, eventually,
+use harness::keys::{A, B, KID_B, RSA, pem};
+use harness::{
+    ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, JWKS_PATH, Reply, Request, Secrets, eventually, paths,
 };
 
 /// A configuration under which a client can bring about every kind of answer.
@@ -228,7 +228,7 @@ fn what_the_tool_prints() {
             vec!["rotate", "stage", &path, "--key", &path],
             vec!["upstream", "--jwks", url, "--listen", "nowhere", "--demo-issuer-key", &path],
         ] {
-            let output = Command::new(env!("CARGO_BIN_EXE_attest")).args(&arguments).output().unwrap();
+            let output = Command::new(paths::attest()).args(&arguments).output().unwrap();
             failures += u32::from(!output.status.success());
             let said = [output.stdout, output.stderr].concat();
             assert!(!said.is_empty(), "{arguments:?}");

@@ -13,9 +13,9 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPu
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::environment::number;
-use crate::support::keys::{A, RSA, openssl, public};
-use crate::support::{Assertion, Bootstrap, Capability, Request};
+use harness::environment::number;
+use harness::keys::{A, RSA, openssl, public};
+use harness::{Assertion, Bootstrap, Capability, Request};
 
 const USUALLY: usize = 2000;
 /// OpenSSL takes a process each, so it verifies one in so many.

@@ -7,11 +7,11 @@ use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
 use serde_json::{Value, json};
 
-use crate::support::capability::assert_signs_in_wasm;
-use crate::support::filters::lua;
-use crate::support::keys::{A, B, KID_A, KID_B, KID_RSA, RSA, pem, pkcs8};
-use crate::support::log::the_refusal;
-use crate::support::{Assertion, Bootstrap, Capability, Envoy, Request, eventually};
+use harness::capability::assert_signs_in_wasm;
+use harness::filters::lua;
+use harness::keys::{A, B, KID_A, KID_B, KID_RSA, RSA, pem, pkcs8};
+use harness::log::the_refusal;
+use harness::{Assertion, Bootstrap, Capability, Envoy, Request, eventually};
 
 /// How many assertions the host and Wasm signed while `act` ran.
 fn signed_during(envoy: &Envoy, act: impl FnOnce()) -> (u64, u64) {

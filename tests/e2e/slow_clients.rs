@@ -5,8 +5,8 @@ use std::net::{Shutdown, TcpStream};
 
 use serde_json::json;
 
-use crate::support::keys::A;
-use crate::support::{Bootstrap, Client, Envoy, Request, tcp};
+use harness::keys::A;
+use harness::{Bootstrap, Client, Envoy, Request, tcp};
 
 fn two_workers() -> Envoy {
     Bootstrap::new(json!({"signing_key": A, "identity_sources": [{"headers": {"sub": "x-user"}}]})).workers(2).start()

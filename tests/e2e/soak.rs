@@ -26,9 +26,9 @@ use report::Report;
 use rotation::Rotation;
 use sample::Sampler;
 
-use crate::support::environment::number;
-use crate::support::keys::{A, KID_A, pem};
-use crate::support::{Bootstrap, Envoy, Request, eventually};
+use harness::environment::number;
+use harness::keys::{A, KID_A, pem};
+use harness::{Bootstrap, Envoy, Request, eventually};
 
 /// As short as lets a step of a rotation be safe after half a minute.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(20);
@@ -94,7 +94,7 @@ fn start() -> Envoy {
     });
     let envoy = Bootstrap::new(configuration).key_file(pem(A)).workers(WORKERS).start();
     eventually("every worker to have the key", || {
-        let has_key = |reply: crate::support::Reply| reply.status == 200;
+        let has_key = |reply: harness::Reply| reply.status == 200;
         envoy.spread().iter_mut().all(|client| has_key(client.send(&Request::get("/")))).then_some(())
     });
     assert_eq!(envoy.keys().kids(), [KID_A]);

@@ -4,11 +4,11 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::filters::{access_log, metadata};
-use crate::support::keys::{A, B, KID_A, KID_B, RSA, pem};
-use crate::support::tls::Authority;
-use crate::support::traps::trapping_module;
-use crate::support::{ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, Request, eventually, paths};
+use harness::filters::{access_log, metadata};
+use harness::keys::{A, B, KID_A, KID_B, RSA, pem};
+use harness::tls::Authority;
+use harness::traps::trapping_module;
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, Request, eventually, paths};
 
 /// Notes what was found out. It must be what is expected of this version.
 fn found(order: u32, what: &str, value: &str, expected: &str) {

@@ -52,8 +52,7 @@ class Rust(Language):
 
     def make(self):
         need("cargo", "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y")
-        run(["cargo", "build", "--quiet", "--locked", "--manifest-path", SOURCES / "rust/Cargo.toml",
-             "--target-dir", self.target])
+        run(["cargo", "build", "--quiet", "--locked", "--package", "verifier", "--target-dir", self.target])
 
     def command(self):
         return [self.target / "debug/verifier"]

@@ -1,6 +1,7 @@
 //! A filter made with the SDK that does nothing; or, if it is configured, has the host sign its configuration.
 //!
 //! The one shows what any Wasm filter costs, the other what the host's signature costs, with nothing around it.
+#![cfg(target_family = "wasm")]
 
 use std::rc::Rc;
 

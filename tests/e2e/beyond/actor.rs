@@ -5,10 +5,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
-use crate::support::filters::metadata;
-use crate::support::keys::{A, B, KID_A, KID_B, KID_RSA, RSA, X_A, X_B, Y_A, Y_B, openssl, pem, pkcs8, public};
-use crate::support::log::the_refusal;
-use crate::support::{
+use harness::filters::metadata;
+use harness::keys::{A, B, KID_A, KID_B, KID_RSA, RSA, X_A, X_B, Y_A, Y_B, openssl, pem, pkcs8, public};
+use harness::log::the_refusal;
+use harness::{
     ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, HOST, JWKS_PATH, KeySet, Request, eventually,
 };
 

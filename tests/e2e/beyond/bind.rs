@@ -1,9 +1,9 @@
 use serde_json::{Value, json};
 
-use crate::support::keys::A;
-use crate::support::log::the_refusal;
-use crate::support::tls::Authority;
-use crate::support::{Assertion, Bootstrap, Envoy, HOST, Reply, Request};
+use harness::keys::A;
+use harness::log::the_refusal;
+use harness::tls::Authority;
+use harness::{Assertion, Bootstrap, Envoy, HOST, Reply, Request};
 
 fn bound(assertion: &Assertion) -> Value {
     ["htm", "htu", "request_id"].iter().map(|name| assertion.claim(name).clone()).collect()

@@ -1,9 +1,9 @@
 use serde_json::{Value, json};
 
-use crate::support::filters::metadata;
-use crate::support::keys::A;
-use crate::support::log::ours;
-use crate::support::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, Request, eventually};
+use harness::filters::metadata;
+use harness::keys::A;
+use harness::log::ours;
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, Request, eventually};
 
 /// An Envoy whose every request is from this user.
 fn envoy_for(user: &Value) -> Envoy {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::dice::Dice;
 use super::forger::Forger;
 use super::ledger::Key;
-use crate::support::{ASSERTION_HEADER, Client, HOST, Request};
+use harness::{ASSERTION_HEADER, Client, HOST, Request};
 
 /// How long to wait for an Envoy that is not there, or that refuses.
 const PAUSE: Duration = Duration::from_millis(20);

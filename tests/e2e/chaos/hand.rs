@@ -13,9 +13,9 @@ use super::client::Work;
 use super::dice::Dice;
 use super::judge::REJECTED;
 use super::ledger::{Key, Ledger};
-use crate::support::keys::A;
-use crate::support::traps::trapping_module;
-use crate::support::{Bootstrap, Configuration, Envoy, paths};
+use harness::keys::A;
+use harness::traps::trapping_module;
+use harness::{Bootstrap, Configuration, Envoy, paths};
 
 const POLL: Duration = Duration::from_millis(2);
 /// How long Envoy may take to sign with a new key, on a machine that has much else to do.

@@ -7,8 +7,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use super::ledger::Ledger;
-use crate::support::ASSERTION_HEADER;
-use crate::support::message::{Lines, folded, latin1};
+use harness::ASSERTION_HEADER;
+use harness::message::{Lines, folded, latin1};
 
 /// In the audience of a configuration that Envoy must refuse.
 pub(super) const REJECTED: &str = "rejected";

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Instant;
 
 use super::judge::Judge;
-use crate::support::ASSERTION_HEADER;
-use crate::support::message::{
+use harness::ASSERTION_HEADER;
+use harness::message::{
     Lines, content_length, find, is_chunked, latin1, read_chunked, read_lines, read_sized, read_start_line,
 };
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::support::{ASSERTION_HEADER, Client, JWKS_PATH, KeySet, Reply, Request};
+use harness::{ASSERTION_HEADER, Client, JWKS_PATH, KeySet, Reply, Request};
 
 /// What has happened since it was last asked for.
 #[derive(Default)]

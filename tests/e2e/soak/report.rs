@@ -9,7 +9,7 @@ use super::caller::Outcome;
 use super::rotation::Step;
 use super::sample::Sample;
 use super::{CONNECTIONS, JWKS_MAX_AGE, Plan, TOKEN_LIFETIME, WORKERS, chart};
-use crate::support::paths::envoy_version;
+use harness::paths::envoy_version;
 
 /// How much more may be resident in the last quarter than in the second, in MiB: what grows by this in half an hour is
 /// a leak.

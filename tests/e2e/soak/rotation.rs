@@ -1,6 +1,6 @@
 //! The rotation tool, step after step, as an operator's timer runs it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{REFRESH, TOKEN_LIFETIME};
-use crate::support::{Envoy, JWKS_PATH};
+use harness::{Envoy, JWKS_PATH, paths};
 
 /// One run of the tool.
 pub(super) struct Step {
@@ -65,7 +65,7 @@ impl Rotation {
 
 fn run(step: &str, file: &Path, url: &str) -> Result<(), String> {
     let seconds = |duration: Duration| format!("{}s", duration.as_secs());
-    let mut command = Command::new(PathBuf::from(env!("CARGO_BIN_EXE_attest")));
+    let mut command = Command::new(paths::attest());
     command.env_clear().stdin(Stdio::null()).args(["rotate", step]).arg(file).args(["--jwks-url", url, "--wait"]);
     command.args(["--refresh-time", &seconds(2 * REFRESH), "--timeout", "5m"]);
     if step == "retire" {

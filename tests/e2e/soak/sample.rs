@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::caller::Interval;
-use crate::support::Envoy;
+use harness::Envoy;
 
 /// The unit of `/proc/PID/stat` on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;

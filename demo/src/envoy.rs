@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::workspace::Workspace;
 
-const BOOTSTRAP: &str = include_str!("envoy.yaml");
+const BOOTSTRAP: &str = include_str!("../envoy.yaml");
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -193,7 +193,7 @@ fn from_environment(name: &str) -> Option<PathBuf> {
 }
 
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 /// This program is at `TARGET/release/demo`.

@@ -5,8 +5,6 @@ use std::collections::{HashMap, HashSet};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
-use super::keys;
-
 /// How many bytes of a number, or characters of one of its forms, give it away: few enough that a line break through the
 /// form does not hide it.
 const WINDOW: usize = 16;
@@ -165,42 +163,48 @@ fn split_element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((tag, content, rest))
 }
 
-#[test]
-fn the_search_finds_a_key_in_every_form() {
-    let der = pem::parse(keys::pem(keys::A)).unwrap().contents().to_vec();
-    let hex: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
-    let secrets = Secrets::of([keys::pem(keys::A), keys::pem(keys::RSA)]);
-    for (form, place) in [
-        ("PEM", keys::pem(keys::A).into_bytes()),
-        ("PEM of RSA", keys::pem(keys::RSA).into_bytes()),
-        ("another PEM of RSA", keys::pkcs8(keys::RSA).into_bytes()),
-        ("base64 of PEM", keys::A.into()),
-        ("base64 of PKCS#8", keys::base64(&keys::pkcs8(keys::A)).into_bytes()),
-        ("JSON", serde_json::to_vec(&keys::pem(keys::A)).unwrap()),
-        ("DER", der.clone()),
-        ("hex", hex.clone().into_bytes()),
-        ("capitals", hex.to_uppercase().into_bytes()),
-        ("Debug", format!("{der:?}").into_bytes()),
-        ("JSON numbers", serde_json::to_vec(&der).unwrap()),
-        ("0x", der.iter().map(|byte| format!("0x{byte:02x}, ")).collect::<String>().into_bytes()),
-        ("escaped", der.escape_ascii().to_string().into_bytes()),
-        ("decimal", decimal(&private_numbers(&keys::pem(keys::A))[0]).into_bytes()),
-        ("base64url", URL_SAFE.encode(&der).into_bytes()),
-    ] {
-        let amid = [b"some log line: ", &place[..], b" and more"].concat();
-        assert!(secrets.find(&amid).is_some(), "{form} is not found");
-    }
-    let public = [keys::public(keys::A), keys::X_A.to_owned(), keys::KID_A.to_owned(), keys::pem(keys::B)].concat();
-    assert_eq!(secrets.find(public), None, "what is published, or another's, is no secret");
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys;
 
-#[test]
-fn each_private_number_of_an_rsa_key_is_a_secret_and_its_public_half_is_none() {
-    let numbers = private_numbers(&keys::pem(keys::RSA));
-    assert_eq!(numbers.len(), 6, "d, p, q, dp, dq, qinv (RFC 8017, appendix A.1.2)");
-    assert_eq!(numbers, private_numbers(&keys::pkcs8(keys::RSA)));
-    let secrets = Secrets::of([keys::pem(keys::RSA)]);
-    assert!(numbers.iter().all(|number| secrets.find(number).is_some()));
-    assert_eq!(secrets.find(keys::public(keys::RSA)), None);
-    assert_eq!(decimal(&[1, 0, 1]), "65537");
+    #[test]
+    fn the_search_finds_a_key_in_every_form() {
+        let der = pem::parse(keys::pem(keys::A)).unwrap().contents().to_vec();
+        let hex: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
+        let secrets = Secrets::of([keys::pem(keys::A), keys::pem(keys::RSA)]);
+        for (form, place) in [
+            ("PEM", keys::pem(keys::A).into_bytes()),
+            ("PEM of RSA", keys::pem(keys::RSA).into_bytes()),
+            ("another PEM of RSA", keys::pkcs8(keys::RSA).into_bytes()),
+            ("base64 of PEM", keys::A.into()),
+            ("base64 of PKCS#8", keys::base64(&keys::pkcs8(keys::A)).into_bytes()),
+            ("JSON", serde_json::to_vec(&keys::pem(keys::A)).unwrap()),
+            ("DER", der.clone()),
+            ("hex", hex.clone().into_bytes()),
+            ("capitals", hex.to_uppercase().into_bytes()),
+            ("Debug", format!("{der:?}").into_bytes()),
+            ("JSON numbers", serde_json::to_vec(&der).unwrap()),
+            ("0x", der.iter().map(|byte| format!("0x{byte:02x}, ")).collect::<String>().into_bytes()),
+            ("escaped", der.escape_ascii().to_string().into_bytes()),
+            ("decimal", decimal(&private_numbers(&keys::pem(keys::A))[0]).into_bytes()),
+            ("base64url", URL_SAFE.encode(&der).into_bytes()),
+        ] {
+            let amid = [b"some log line: ", &place[..], b" and more"].concat();
+            assert!(secrets.find(&amid).is_some(), "{form} is not found");
+        }
+        let public = [keys::public(keys::A), keys::X_A.to_owned(), keys::KID_A.to_owned(), keys::pem(keys::B)].concat();
+        assert_eq!(secrets.find(public), None, "what is published, or another's, is no secret");
+    }
+
+    #[test]
+    fn each_private_number_of_an_rsa_key_is_a_secret_and_its_public_half_is_none() {
+        let numbers = private_numbers(&keys::pem(keys::RSA));
+        assert_eq!(numbers.len(), 6, "d, p, q, dp, dq, qinv (RFC 8017, appendix A.1.2)");
+        assert_eq!(numbers, private_numbers(&keys::pkcs8(keys::RSA)));
+        let secrets = Secrets::of([keys::pem(keys::RSA)]);
+        assert!(numbers.iter().all(|number| secrets.find(number).is_some()));
+        assert_eq!(secrets.find(keys::public(keys::RSA)), None);
+        assert_eq!(decimal(&[1, 0, 1]), "65537");
+    }
 }

@@ -41,6 +41,18 @@ pub fn module() -> PathBuf {
         .map_or_else(|| repository("target/wasm32-wasip1/release/attestation_filter.wasm"), PathBuf::from)
 }
 
+/// The command line tool: `$ATTEST`, else the one that `cargo build -p attest` put beside this test.
+///
+/// # Panics
+/// If there is none, saying how to get it.
+pub fn attest() -> PathBuf {
+    let built =
+        || env::current_exe().expect("this test").ancestors().nth(2).expect("a target directory").join("attest");
+    let path = env::var_os("ATTEST").map_or_else(built, PathBuf::from);
+    assert!(path.is_file(), "no attest at {}: `cargo build -p attest` builds it", path.display());
+    path
+}
+
 /// Where `make test-matrix` wants to know what this Envoy can do; nothing without it.
 pub fn findings() -> Option<PathBuf> {
     env::var_os("FINDINGS").map(PathBuf::from)
@@ -57,5 +69,5 @@ pub fn dynamic_filter(directory: &Path) -> PathBuf {
 }
 
 fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }

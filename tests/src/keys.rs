@@ -8,11 +8,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 /// `tests/vectors/signing-key-a.b64`: base64 of a SEC1 PEM, P-256.
-pub const A: &str = include_str!("../../vectors/signing-key-a.b64");
+pub const A: &str = include_str!("../vectors/signing-key-a.b64");
 /// `tests/vectors/signing-key-b.b64`: base64 of a SEC1 PEM, P-256.
-pub const B: &str = include_str!("../../vectors/signing-key-b.b64");
+pub const B: &str = include_str!("../vectors/signing-key-b.b64");
 /// `tests/vectors/signing-key-rsa.b64`: base64 of a PKCS#1 PEM, RSA 2048.
-pub const RSA: &str = include_str!("../../vectors/signing-key-rsa.b64");
+pub const RSA: &str = include_str!("../vectors/signing-key-rsa.b64");
 
 /// The kid of [`A`].
 pub const KID_A: &str = "e05015c36b1fccdee6ec1c45a4988acafcc1118c5d01e1120ee5be64ba176d22";
@@ -72,6 +72,6 @@ pub fn openssl(arguments: &[&str], input: &str) -> String {
 
 /// A small file that the tests keep beside them.
 pub fn fixture(name: &str) -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/");
     fs::read_to_string(format!("{path}{name}")).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
