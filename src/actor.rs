@@ -8,7 +8,7 @@ use p256::ecdsa::{Signature, VerifyingKey};
 use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
-use crate::signing_key::RsaPublicKey;
+use crate::keys::RsaPublicKey;
 
 /// Longer than any assertion that fits a request.
 const MAX_TOKEN_BYTES: usize = 64 * 1024;
@@ -177,8 +177,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::jws::{ProtectedHeader, compact};
-    use crate::signing_key::{SigningKey, SigningKeys};
+    use crate::keys::jws::{ProtectedHeader, compact};
+    use crate::keys::{SigningKey, SigningKeys};
 
     const KEY_A: &[u8] = include_bytes!("../tests/vectors/signing-key-a.b64");
     const KEY_B: &[u8] = include_bytes!("../tests/vectors/signing-key-b.b64");

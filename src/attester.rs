@@ -1,24 +1,28 @@
 //! One request in, one decision out.
 
+pub mod cache;
 mod making;
 mod refusal;
 mod request;
+pub mod route;
+pub mod token_id;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::assertion::Kept;
-use crate::authority::Authority;
+use crate::attester::cache::Kept;
+use crate::attester::route::{Route, Routes};
+use crate::attester::token_id::RandomPool;
 use crate::config::{Config, ConfigError, KeySource, OnMissingIdentity};
-use crate::endpoint::{self, Endpoint, Response};
-use crate::header::OwnHeaders;
-use crate::host::{Headers, Host, Level};
+use crate::host::metrics::Counter;
+use crate::host::{Host, Level};
+use crate::http::authority::Authority;
+use crate::http::endpoint::{self, Endpoint, Response};
+use crate::http::fields::Headers;
+use crate::http::header_name::OwnHeaders;
 use crate::identity::Evidence;
-use crate::key_file::KeyFileWatch;
-use crate::keyring::{Keyring, KeyringError};
-use crate::metrics::Counter;
-use crate::random::RandomPool;
-use crate::route::{Route, Routes};
+use crate::keys::feed::KeyFileWatch;
+use crate::keys::ring::{Keyring, KeyringError};
 use request::Request;
 
 /// What becomes of a request.

@@ -4,8 +4,8 @@
 //! names, and where each comes from. A request then only fills it in.
 
 mod plan;
-mod resolved;
 mod source;
+mod value;
 
 pub use plan::{Facts, Payload, Plan, RequestLine, Shed};
-pub use resolved::json_number;
+pub use value::json_number;

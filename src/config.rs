@@ -16,9 +16,9 @@ pub use key_source::{KeyFile, KeySource};
 pub use plugin_claims::{Binding, PluginClaims};
 pub use settings::{Audience, ClaimRule, IssuerFormat, OnMissingIdentity, Settings};
 
-use crate::header::HeaderName;
+use crate::http::header_name::HeaderName;
 use crate::identity::{CertificateField, IdentitySource};
-use crate::protobuf::Struct;
+use crate::value::protobuf::Struct;
 use error::show;
 use field::{Field, Members};
 

@@ -1,13 +1,12 @@
 //! What the filter needs of its host. The real one is Envoy, behind `proxy`; tests have one of their own.
 
-mod headers;
+pub mod metrics;
 
 use std::time::Duration;
 
-pub use headers::Headers;
-
+use crate::http::fields::Headers;
 use crate::identity::CertificateField;
-use crate::metrics::{Counter, Gauge, Histogram};
+pub use metrics::{Counter, Gauge, Histogram};
 
 /// How grave a log line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +67,7 @@ pub trait Host {
     fn shared_data(&self, key: &str) -> Option<(Vec<u8>, u32)>;
     /// Shares a value; false if another worker was faster.
     fn set_shared_data(&self, key: &str, value: &[u8], expected: Expected) -> bool;
-    /// Starts a `GET` to a cluster, unless that is impossible; its end is told to [`crate::key_file`].
+    /// Starts a `GET` to a cluster, unless that is impossible; its end is told to [`crate::keys::feed`].
     #[must_use]
     fn fetch(&self, cluster: &str, path: &str, timeout: Duration) -> bool;
 

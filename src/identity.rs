@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use crate::header::HeaderName;
-use crate::host::{Headers, Host};
-use crate::protobuf::{Struct, Value, metadata_namespace};
+use crate::host::Host;
+use crate::http::fields::Headers;
+use crate::http::header_name::HeaderName;
+use crate::value::protobuf::{Struct, Value, metadata_namespace};
 
 /// Headers that Envoy joins with commas when they come twice, so that a comma may be where two values met.
 const JOINED_BY_ENVOY: [&str; 10] = [

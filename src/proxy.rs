@@ -13,11 +13,12 @@ use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType, Metr
 
 use crate::attester::{Attester, Changes, Decision};
 use crate::config::{Config, ConfigError};
-use crate::endpoint::Response;
-use crate::host::{Expected, Headers, Host, Level, Unreadable};
+use crate::host::metrics::{Counter, Gauge, Histogram, signed_by_kid};
+use crate::host::{Expected, Host, Level, Unreadable};
+use crate::http::endpoint::Response;
+use crate::http::fields::Headers;
 use crate::identity::CertificateField;
-use crate::key_file::KeyFileWatch;
-use crate::metrics::{Counter, Gauge, Histogram, signed_by_kid};
+use crate::keys::feed::KeyFileWatch;
 
 /// What this module is, for whoever looks into a log or at the bytes.
 const VERSION: &str = concat!("attestation-filter ", env!("CARGO_PKG_VERSION"));

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
-use attestation_filter::signing_key::SigningKeys;
+use attestation_filter::keys::SigningKeys;
 use zeroize::Zeroizing;
 
 /// More than any hundred keys; what is longer is no key file.

@@ -78,7 +78,7 @@ pub(crate) fn private_key_pem(pkcs8: &[u8]) -> Zeroizing<String> {
 
 #[cfg(test)]
 mod tests {
-    use attestation_filter::signing_key::SigningKeys;
+    use attestation_filter::keys::SigningKeys;
 
     use super::*;
 

@@ -3,8 +3,8 @@
 use std::cell::LazyCell;
 
 use attestation_filter::actor::{Actors, OnUnverifiable, Peer, PeerKey};
-use attestation_filter::jws::{ProtectedHeader, compact};
-use attestation_filter::signing_key::{SigningKey, SigningKeys};
+use attestation_filter::keys::jws::{ProtectedHeader, compact};
+use attestation_filter::keys::{SigningKey, SigningKeys};
 use p256::ecdsa::signature::Signer as _;
 use serde_json::{Value as Json, json};
 

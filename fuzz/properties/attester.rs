@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use attestation_filter::attester::{Attester, Changes, Decision};
 use attestation_filter::config::Config;
 use attestation_filter::host::Unreadable;
-use attestation_filter::signing_key::{SigningKey, SigningKeys};
+use attestation_filter::keys::{SigningKey, SigningKeys};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::ecdsa::signature::Verifier as _;

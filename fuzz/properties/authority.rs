@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use attestation_filter::authority::Authority;
+use attestation_filter::http::authority::Authority;
 
 /// Exactly what the grammar allows is a host, and it means the same when it is read again, by us or by another parser.
 pub fn authority(bytes: &[u8]) {

@@ -3,10 +3,10 @@
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use attestation_filter::authority::Authority;
 use attestation_filter::claims::{Facts, Plan, RequestLine, Shed};
 use attestation_filter::config::{ClaimRule, PluginClaims, Settings};
-use attestation_filter::host::Headers;
+use attestation_filter::http::authority::Authority;
+use attestation_filter::http::fields::Headers;
 use attestation_filter::identity::{Evidence, IdentitySource};
 use prost::Message as _;
 use prost_types::value::Kind;

@@ -2,8 +2,8 @@
 
 use std::cell::LazyCell;
 
-use attestation_filter::endpoint::{Document, Endpoint, Response, discovery};
-use attestation_filter::host::Headers;
+use attestation_filter::http::endpoint::{Document, Endpoint, Response, discovery};
+use attestation_filter::http::fields::Headers;
 
 use super::host::pairs;
 use super::lines;

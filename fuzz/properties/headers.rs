@@ -1,6 +1,6 @@
 //! Header fields as the host hands them over.
 
-use attestation_filter::host::Headers;
+use attestation_filter::http::fields::Headers;
 
 use super::host::pairs;
 

@@ -4,10 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use attestation_filter::host::{Expected, Headers, Host, Level, Unreadable};
+use attestation_filter::host::metrics::{Counter, Gauge, Histogram};
+use attestation_filter::host::{Expected, Host, Level, Unreadable};
+use attestation_filter::http::fields::Headers;
 use attestation_filter::identity::CertificateField;
-use attestation_filter::metrics::{Counter, Gauge, Histogram};
-use attestation_filter::protobuf::put_bytes;
+use attestation_filter::value::protobuf::put_bytes;
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
 use p256::pkcs8::DecodePrivateKey as _;

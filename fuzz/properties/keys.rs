@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use attestation_filter::signing_key::{BlockError, KeyError, MAX_BLOCKS, SigningKey, SigningKeys};
+use attestation_filter::keys::{BlockError, KeyError, MAX_BLOCKS, SigningKey, SigningKeys};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::Value as Json;

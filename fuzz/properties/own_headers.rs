@@ -1,6 +1,6 @@
 //! Names of headers, and which of them only the filter may set.
 
-use attestation_filter::header::{HeaderName, OwnHeaders, is_field_value};
+use attestation_filter::http::header_name::{HeaderName, OwnHeaders, is_field_value};
 
 use super::lines;
 

@@ -1,7 +1,7 @@
 //! What the host's `sign` answers.
 
-use attestation_filter::protobuf::put_bytes;
-use attestation_filter::signer::signature_in;
+use attestation_filter::keys::signer::signature_in;
+use attestation_filter::value::protobuf::put_bytes;
 use prost::Message as _;
 
 use super::host::contains;

@@ -3,16 +3,16 @@
 use super::request::{self, Request};
 use super::{Attester, Keys, refusal};
 use crate::actor::OnUnverifiable;
-use crate::assertion::Assertion;
-use crate::authority::Authority;
+use crate::attester::cache::Assertion;
 use crate::claims::{Payload, RequestLine, Shed};
 use crate::config::Binding;
-use crate::endpoint::Response;
+use crate::host::metrics::{Counter, Histogram};
 use crate::host::{Host, Level};
-use crate::jws;
-use crate::keyring::Keyring;
-use crate::metrics::{Counter, Histogram};
-use crate::signer::SignedBy;
+use crate::http::authority::Authority;
+use crate::http::endpoint::Response;
+use crate::keys::jws;
+use crate::keys::ring::Keyring;
+use crate::keys::signer::SignedBy;
 
 impl Attester {
     /// Finds out what else the claims are made of, as far as the configuration asks for it.

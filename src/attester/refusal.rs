@@ -1,10 +1,10 @@
 //! Requests that are answered instead of forwarded, each counted by its reason.
 
 use crate::actor::Unverifiable;
-use crate::endpoint::Response;
+use crate::host::metrics::Counter;
 use crate::host::{Host, Level};
-use crate::metrics::Counter;
-use crate::signer::NotSigned;
+use crate::http::endpoint::Response;
+use crate::keys::signer::NotSigned;
 
 fn refuse(host: &impl Host, counter: Counter, status: u32, reason: &str) -> Response {
     host.add(counter, 1);

@@ -1,9 +1,10 @@
-use crate::assertion::Assertion;
-use crate::authority::Authority;
+use crate::attester::cache::Assertion;
+use crate::attester::route::Route;
 use crate::claims::{Facts, RequestLine};
-use crate::host::{Headers, Host, Level};
+use crate::host::{Host, Level};
+use crate::http::authority::Authority;
+use crate::http::fields::Headers;
 use crate::identity::{Evidence, Identity, IdentitySource};
-use crate::route::Route;
 
 /// A request as far as it has been understood.
 pub(super) struct Request<'a, H> {

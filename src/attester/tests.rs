@@ -6,9 +6,9 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::host::fake::{FakeHost, Sign};
-use crate::protobuf::{build, put_bytes};
-use crate::signing_key::SigningKey;
-use crate::signing_key::SigningKeys;
+use crate::keys::SigningKey;
+use crate::keys::SigningKeys;
+use crate::value::protobuf::{build, put_bytes};
 
 const KEY_A: &str = include_str!("../../tests/vectors/signing-key-a.b64");
 const KEY_B: &str = include_str!("../../tests/vectors/signing-key-b.b64");

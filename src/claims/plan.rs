@@ -1,8 +1,8 @@
-use super::resolved::write_text;
 use super::source::{Source, issuer_uri, source};
-use crate::authority::Authority;
+use super::value::write_text;
 use crate::config::{Binding, PluginClaims, Settings};
-use crate::header::{HeaderName, is_field_value};
+use crate::http::authority::Authority;
+use crate::http::header_name::{HeaderName, is_field_value};
 use crate::identity::{Identity, IdentitySource};
 
 /// What only the request knows.

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use super::plan::Facts;
-use super::resolved::{Constant, Resolved, scalar_text};
-use crate::authority::Authority;
+use super::value::{Constant, Resolved, scalar_text};
 use crate::config::{Audience, ClaimRule, IssuerFormat, Settings};
+use crate::http::authority::Authority;
 use crate::identity::{Claim, Identity};
-use crate::protobuf::Value;
+use crate::value::protobuf::Value;
 
 #[derive(Debug)]
 pub(super) enum Source {

@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-use crate::signing_key::KeyError;
+use crate::keys::KeyError;
 
 /// Text longer than this is never repeated in an error: a key may have been put into the wrong field.
 const MAX_SHOWN_CHARS: usize = 40;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use super::error::{ConfigError, show};
 use crate::claims::json_number;
-use crate::protobuf::{List, Struct, Value};
+use crate::value::protobuf::{List, Struct, Value};
 
 /// Deeper than any configuration that a person writes.
 const MAX_DEPTH: usize = 100;

@@ -2,7 +2,7 @@ use serde_json::Value as Json;
 
 use super::field::{Field, Kind, Members};
 use super::{ConfigError, OWN_CLAIMS};
-use crate::protobuf::Struct;
+use crate::value::protobuf::Struct;
 
 /// The shape of `iss` where it comes from the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

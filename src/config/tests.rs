@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::protobuf::build;
+use crate::value::protobuf::build;
 
 fn read(config: &Json) -> Result<Config, ConfigError> {
     Config::read(config.to_string().as_bytes(), |_| None)

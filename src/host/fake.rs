@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::{Expected, Headers, Host, Level, Unreadable};
+use super::{Expected, Host, Level, Unreadable};
+use crate::host::metrics::{Counter, Gauge, Histogram};
+use crate::http::fields::Headers;
 use crate::identity::CertificateField;
-use crate::metrics::{Counter, Gauge, Histogram};
-use crate::protobuf::{build, put_bytes};
+use crate::value::protobuf::{build, put_bytes};
 
 /// How the fake's `sign` behaves.
 #[derive(Clone, Copy, PartialEq, Eq)]

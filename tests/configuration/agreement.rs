@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use attestation_filter::config::Settings;
-use attestation_filter::protobuf::Struct;
+use attestation_filter::value::protobuf::Struct;
 use prost::Message as _;
 use serde_json::{Value as Json, json};
 

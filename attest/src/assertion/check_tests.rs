@@ -1,4 +1,4 @@
-use attestation_filter::signing_key::{SigningKey, SigningKeys};
+use attestation_filter::keys::{SigningKey, SigningKeys};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256};
 use base64::Engine as _;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use attestation_filter::jwk::Jwk;
-use attestation_filter::signing_key::{BlockError, KeyError, SigningKeys};
+use attestation_filter::keys::public::Jwk;
+use attestation_filter::keys::{BlockError, KeyError, SigningKeys};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};

@@ -29,7 +29,7 @@ fn kid(pem: &str) -> String {
 
 fn public(pem: &str) -> String {
     let keys = SigningKeys::parse(pem.as_bytes()).ok().unwrap();
-    let attestation_filter::signing_key::SigningKey::P256(key) = keys.signing_key() else { panic!("not P-256") };
+    let attestation_filter::keys::SigningKey::P256(key) = keys.signing_key() else { panic!("not P-256") };
     key.public_key_pem()
 }
 

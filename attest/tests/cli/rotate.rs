@@ -123,7 +123,7 @@ fn a_key_that_signs_elsewhere_is_left_alone() {
 }
 
 fn public_pem(keys: &Keys) -> String {
-    use attestation_filter::signing_key::{SigningKey, SigningKeys};
+    use attestation_filter::keys::{SigningKey, SigningKeys};
     match SigningKeys::parse(keys.text().as_bytes()).ok().unwrap().signing_key() {
         SigningKey::P256(key) => key.public_key_pem(),
         SigningKey::Rsa(_) => panic!("not P-256"),

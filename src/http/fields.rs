@@ -1,3 +1,5 @@
+//! The header fields of a request or its trailers.
+
 use std::ops::Range;
 
 /// The header fields of a request, in order, as bytes: nothing a client sends is known to be text. They stay in the

@@ -3,17 +3,15 @@
 //! The first key of a ring signs; every key of it is published, in order, once. A ring that holds a
 //! single unusable block is refused whole, so that an operator never runs with half of what they meant.
 
-mod blocks;
-mod error;
-mod p256_key;
-mod rsa_key;
+mod p256;
+mod rsa;
 
-pub use error::{BlockError, KeyError};
-pub use p256_key::P256Key;
-pub use rsa_key::{RsaKey, RsaPublicKey};
+pub use p256::P256Key;
+pub use rsa::{RsaKey, RsaPublicKey};
 
-use crate::jwk::{Jwk, JwkSet};
-use blocks::Block;
+use super::text::{self, Block};
+use super::{BlockError, KeyError};
+use crate::keys::public::{Jwk, JwkSet};
 
 /// The most PEM blocks that one ring may have, parameters included.
 pub const MAX_BLOCKS: usize = 100;
@@ -50,7 +48,7 @@ impl SigningKeys {
     /// # Errors
     /// A [`KeyError`] that names the first unusable block by number and label; never its content.
     pub fn parse(text: &[u8]) -> Result<Self, KeyError> {
-        let blocks = blocks::read(text)?;
+        let blocks = text::read(text)?;
         let mut ring = RingBuilder::default();
         for block in &blocks {
             ring.add(block).map_err(|reason| block.error(reason))?;
@@ -150,12 +148,12 @@ fn read_key(block: &Block) -> Result<Option<BlockKey>, BlockError> {
 
 fn from_pkcs8(der: &[u8]) -> Result<SigningKey, BlockError> {
     use der::Decode as _;
-    let info = p256::pkcs8::PrivateKeyInfoRef::from_der(der).map_err(|_| BlockError::Malformed("PKCS#8"))?;
+    let info = ::p256::pkcs8::PrivateKeyInfoRef::from_der(der).map_err(|_| BlockError::Malformed("PKCS#8"))?;
     match info.algorithm.oid {
-        p256_key::ALGORITHM => P256Key::from_pkcs8(&info).map(SigningKey::P256),
+        p256::ALGORITHM => P256Key::from_pkcs8(&info).map(SigningKey::P256),
         // RSA has its public half inside; a second one outside (RFC 5958) is not in use anywhere.
-        rsa_key::ALGORITHM if info.public_key.is_some() => Err(BlockError::Malformed("PKCS#8 RSA private key")),
-        rsa_key::ALGORITHM => RsaKey::from_pkcs1(info.private_key.as_bytes()).map(SigningKey::Rsa),
+        rsa::ALGORITHM if info.public_key.is_some() => Err(BlockError::Malformed("PKCS#8 RSA private key")),
+        rsa::ALGORITHM => RsaKey::from_pkcs1(info.private_key.as_bytes()).map(SigningKey::Rsa),
         other => Err(BlockError::OtherAlgorithm(other)),
     }
 }
@@ -165,8 +163,8 @@ fn from_spki(der: &[u8]) -> Result<Jwk, BlockError> {
     let info =
         spki::SubjectPublicKeyInfoRef::from_der(der).map_err(|_| BlockError::Malformed("SubjectPublicKeyInfo"))?;
     match info.algorithm.oid {
-        p256_key::ALGORITHM => p256_key::public_key_from_spki(&info).map(|key| Jwk::p256(&key)),
-        rsa_key::ALGORITHM => RsaPublicKey::from_spki(&info).map(|key| Jwk::rsa(&key)),
+        p256::ALGORITHM => p256::public_key_from_spki(&info).map(|key| Jwk::p256(&key)),
+        rsa::ALGORITHM => RsaPublicKey::from_spki(&info).map(|key| Jwk::rsa(&key)),
         other => Err(BlockError::OtherAlgorithm(other)),
     }
 }

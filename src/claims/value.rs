@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use crate::identity::Claim;
-use crate::protobuf::{List, Struct, Value};
+use crate::value::protobuf::{List, Struct, Value};
 
 /// Nesting beyond this is nobody's claim, and each level costs stack.
 const MAX_DEPTH: usize = 100;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::claims::Plan;
 use crate::config::{OnMissingIdentity, PluginClaims, Settings};
 use crate::host::{Host, Level, Unreadable};
-use crate::protobuf::metadata_namespace;
+use crate::value::protobuf::metadata_namespace;
 
 /// The namespace of route metadata that is the filter's.
 const NAMESPACE: &str = "attestation";

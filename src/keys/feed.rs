@@ -12,9 +12,9 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::config::{KeyFile, SignerChoice};
+use crate::host::metrics::Counter;
 use crate::host::{Expected, Host, Level};
-use crate::keyring::{Keyring, KeyringError};
-use crate::metrics::Counter;
+use crate::keys::ring::{Keyring, KeyringError};
 
 /// How soon to look again while there are no keys at all.
 const RETRY: Duration = Duration::from_millis(100);
@@ -192,4 +192,5 @@ fn fingerprint(text: &[u8]) -> Fingerprint {
 }
 
 #[cfg(test)]
+#[path = "feed_tests.rs"]
 mod tests;

@@ -2,8 +2,8 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::host::Headers;
-use crate::jwk::hex;
+use crate::http::fields::Headers;
+use crate::keys::public::hex;
 
 /// An answer that goes to the client without seeing an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]

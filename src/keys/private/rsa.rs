@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use spki::SubjectPublicKeyInfoRef;
 use zeroize::Zeroizing;
 
-use super::BlockError;
+use crate::keys::BlockError;
 
 /// `rsaEncryption`.
 pub(super) const ALGORITHM: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");

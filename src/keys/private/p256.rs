@@ -8,7 +8,7 @@ use sec1::EcPrivateKey;
 use spki::SubjectPublicKeyInfoRef;
 use zeroize::Zeroizing;
 
-use super::BlockError;
+use crate::keys::BlockError;
 
 /// `id-ecPublicKey`.
 pub(super) const ALGORITHM: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::elliptic_curve::sec1::ToSec1Point as _;
 use sha2::{Digest as _, Sha256};
 
-use crate::signing_key::RsaPublicKey;
+use crate::keys::RsaPublicKey;
 
 /// A published key. Its members are only safe characters, so its JSON needs no escaping.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use zeroize::Zeroizing;
 
 use crate::config::SignerChoice;
 use crate::host::Host;
-use crate::jws::{ProtectedHeader, base64_bytes};
-use crate::protobuf::{bool_and_bytes, put_bytes};
-use crate::signing_key::{P256Key, RsaKey, SigningKey};
+use crate::keys::jws::{ProtectedHeader, base64_bytes};
+use crate::keys::{P256Key, RsaKey, SigningKey};
+use crate::value::protobuf::{bool_and_bytes, put_bytes};
 
 /// Room for the message of most requests, so that the buffer rarely grows.
 const USUAL_MESSAGE_BYTES: usize = 4096;
@@ -198,4 +198,5 @@ fn verifies(key: &SigningKey, signature: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[path = "signer_tests.rs"]
 mod tests;

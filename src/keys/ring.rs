@@ -4,11 +4,11 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::config::SignerChoice;
-use crate::endpoint::Document;
+use crate::host::metrics::Gauge;
 use crate::host::{Expected, Host, Level};
-use crate::metrics::Gauge;
-use crate::signer::{Signer, SignerError};
-use crate::signing_key::{KeyError, P256Key, SigningKeys};
+use crate::http::endpoint::Document;
+use crate::keys::signer::{Signer, SignerError};
+use crate::keys::{KeyError, P256Key, SigningKeys};
 
 /// Shared data that holds the ephemeral key of this Envoy.
 const EPHEMERAL: &str = "attestation.ephemeral_key";

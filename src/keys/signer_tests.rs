@@ -1,6 +1,6 @@
 use super::*;
 use crate::host::fake::{FakeHost, Sign};
-use crate::signing_key::SigningKeys;
+use crate::keys::SigningKeys;
 
 const KEY_A: &[u8] = include_bytes!("../../tests/vectors/signing-key-a.b64");
 const KEY_RSA: &[u8] = include_bytes!("../../tests/vectors/signing-key-rsa.b64");

@@ -76,7 +76,7 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protobuf::{Struct, build};
+    use crate::value::protobuf::{Struct, build};
     use serde_json::json;
 
     const NOW: Duration = Duration::from_secs(1000);

@@ -1,0 +1,3 @@
+//! JSON values as they come from outside.
+
+pub mod protobuf;
