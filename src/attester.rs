@@ -1,29 +1,31 @@
 //! One request in, one decision out.
 
-pub mod cache;
-mod making;
+mod assertion;
+mod cache;
 mod refusal;
 mod request;
-pub mod route;
-pub mod token_id;
+mod route;
+mod token_id;
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::attester::cache::Kept;
-use crate::attester::route::{Route, Routes};
-use crate::attester::token_id::RandomPool;
-use crate::config::{Config, ConfigError, KeySource, OnMissingIdentity};
-use crate::host::metrics::Counter;
-use crate::host::{Host, Level};
+use crate::claims::OnMissingIdentity;
+use crate::config::{Config, ConfigError};
+use crate::host::{Counter, Level, ProcessHost, RequestHost, SharedData};
 use crate::http::authority::Authority;
 use crate::http::endpoint::{self, Endpoint, Response};
-use crate::http::fields::Headers;
+use crate::http::fields::Fields;
 use crate::http::header_name::OwnHeaders;
-use crate::identity::Evidence;
-use crate::keys::feed::KeyFileWatch;
+use crate::keys::feed::{KeyFile, KeySource};
 use crate::keys::ring::{Keyring, KeyringError};
+use crate::keys::signer::SignerChoice;
+
+use assertion::Builder;
+use cache::Cache;
+use refusal::Refusal;
 use request::Request;
+use route::{Route, RouteDefaults, SeenRoutes};
+use token_id::RandomPool;
 
 /// What becomes of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,19 +45,19 @@ pub struct Changes {
     pub set: Vec<(String, String)>,
 }
 
-/// The filter's logic: one for each VM and configuration.
+/// The filter's logic under one configuration. Threads share it.
 pub struct Attester {
     config: Config,
-    routes: Routes,
     own_headers: OwnHeaders,
-    keys: RefCell<Option<Rc<Keys>>>,
-    random: RandomPool,
+    default_route: Arc<Route>,
+    keyring: RwLock<Option<Arc<Keyring>>>,
 }
 
-/// A keyring, and the assertions that its key has signed.
-struct Keys {
-    keyring: Keyring,
-    kept: Option<Kept>,
+/// What one thread remembers of the requests that it has seen under one configuration.
+pub struct Worker {
+    seen_routes: SeenRoutes,
+    cache: Option<Cache>,
+    token_ids: RandomPool,
 }
 
 impl Attester {
@@ -64,15 +66,14 @@ impl Attester {
     ///
     /// # Errors
     /// A [`ConfigError`] if the keys cannot be used as configured.
-    pub fn new(config: Config, host: &impl Host) -> Result<Self, ConfigError> {
+    pub fn new(config: Config, host: &(impl ProcessHost + SharedData)) -> Result<Self, ConfigError> {
         let keyring = keyring_at_start(&config, host)?;
         let mut names = vec![config.assertion_header.clone()];
         names.extend(config.claims.headers.iter().map(|claim| claim.header.clone()));
         let attester = Self {
-            routes: Routes::new(config.settings.clone(), Rc::clone(&config.claims)),
             own_headers: OwnHeaders::new(names),
-            keys: RefCell::default(),
-            random: RandomPool::default(),
+            default_route: Arc::new(Route::new(&config.settings, &config.claims)),
+            keyring: RwLock::default(),
             config,
         };
         if let Some(keyring) = keyring {
@@ -83,35 +84,57 @@ impl Attester {
         Ok(attester)
     }
 
-    /// The watch for the key file, if keys come from one.
+    /// What a thread needs beside this to serve requests.
     #[must_use]
-    pub fn key_file_watch(&self, host: &impl Host) -> Option<KeyFileWatch> {
+    pub fn worker(&self) -> Worker {
+        Worker {
+            seen_routes: SeenRoutes::default(),
+            cache: self.config.reuse.map(Cache::new),
+            token_ids: RandomPool::default(),
+        }
+    }
+
+    /// The key file, if keys come from one.
+    #[must_use]
+    pub fn key_file(&self) -> Option<&KeyFile> {
         match &self.config.key_source {
-            KeySource::File(file) => Some(KeyFileWatch::new(file.clone(), self.config.signer, host.now())),
+            KeySource::File(file) => Some(file),
             KeySource::Text { .. } | KeySource::Ephemeral => None,
         }
     }
 
-    /// From now on signs with and publishes these keys. What the old key signed is not used again.
-    pub fn use_keys(&self, keyring: Keyring) {
-        let kept = self.config.reuse.map(Kept::new);
-        self.keys.replace(Some(Rc::new(Keys { keyring, kept })));
+    /// Where the signature is computed.
+    #[must_use]
+    pub fn signer_choice(&self) -> SignerChoice {
+        self.config.signer
     }
 
-    /// Decides on the current request.
-    pub fn on_request(&self, host: &impl Host) -> Decision {
-        let Some(keys) = self.keys.borrow().clone() else { return Decision::Respond(refusal::no_key(host)) };
-        let headers = host.request_headers();
-        let endpoint = Endpoint::at(headers.first(":path"), &self.config.jwks_path, self.config.user_endpoints);
-        let decision = match endpoint {
-            Some(endpoint) => self.answer(endpoint, host, &headers, &keys).map(Decision::Respond),
-            None => self.forward(host, &headers, &keys).map(Decision::Forward),
-        };
-        decision.unwrap_or_else(Decision::Respond)
+    /// From now on signs with and publishes these keys.
+    pub fn use_keys(&self, keyring: Keyring) {
+        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keyring));
+    }
+
+    fn keyring(&self) -> Option<Arc<Keyring>> {
+        self.keyring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Decides on a request.
+    pub fn on_request<H: RequestHost>(&self, worker: &Worker, host: &H) -> Decision {
+        let headers = host.headers();
+        self.decide(worker, host, &headers).unwrap_or_else(|refusal| Decision::Respond(refusal.answer(host.process())))
+    }
+
+    fn decide<H: RequestHost>(&self, worker: &Worker, host: &H, headers: &Fields<'_>) -> Result<Decision, Refusal> {
+        let keyring = self.keyring().ok_or(Refusal::NoKey)?;
+        let builder = Builder { config: &self.config, worker, keyring: &keyring };
+        match Endpoint::at(headers.first(":path"), &self.config.jwks_path, self.config.user_endpoints) {
+            Some(endpoint) => self.endpoint(endpoint, &builder, host, headers).map(Decision::Respond),
+            None => self.forward(&builder, host, headers).map(Decision::Forward),
+        }
     }
 
     /// The names of a request's headers or trailers that must not go on.
-    pub fn spoofed<'a>(&self, fields: &'a Headers, host: &impl Host) -> Vec<&'a str> {
+    pub fn spoofed<'a>(&self, fields: &Fields<'a>, host: &impl ProcessHost) -> Vec<&'a str> {
         let spoofed = fields.names().filter(|name| self.own_headers.include(name));
         let names: Vec<&str> = spoofed.filter_map(|name| str::from_utf8(name).ok()).collect();
         if !names.is_empty() {
@@ -120,35 +143,39 @@ impl Attester {
         names
     }
 
-    /// The changes for a request that goes on, or the refusal.
-    fn forward<H: Host>(&self, host: &H, headers: &Headers, keys: &Keys) -> Result<Changes, Response> {
-        let route = self.route(host)?;
-        let remove = self.spoofed(headers, host).into_iter().map(str::to_owned).collect();
+    /// The changes for a request that goes on.
+    fn forward<H: RequestHost>(
+        &self,
+        builder: &Builder<'_>,
+        host: &H,
+        headers: &Fields<'_>,
+    ) -> Result<Changes, Refusal> {
+        let route = self.route(builder.worker, host)?;
+        let remove = self.spoofed(headers, host.process()).into_iter().map(str::to_owned).collect();
         let mut changes = Changes { remove, set: Vec::new() };
         if !route.pass_identity_headers && route.on_missing_identity != OnMissingIdentity::Deny {
             return Ok(changes);
         }
-        let evidence = Evidence::new(host, headers);
-        let request = Request::new(host, headers, &route, &evidence, &self.config.identity_sources);
+        let request = Request::new(host, headers, &route, &self.config);
         match route.on_missing_identity {
-            OnMissingIdentity::Deny if request.is_anonymous() => return Err(refusal::missing_identity(host)),
-            OnMissingIdentity::Skip if request.is_anonymous() => host.add(Counter::Skipped, 1),
+            OnMissingIdentity::Deny if request.is_anonymous() => return Err(Refusal::MissingIdentity),
+            OnMissingIdentity::Skip if request.is_anonymous() => host.process().add(Counter::Skipped, 1),
             _ if !route.pass_identity_headers => {}
-            _ => changes.set = self.assertion_headers(request, keys)?,
+            _ => changes.set = self.assertion_headers(builder, request)?,
         }
         Ok(changes)
     }
 
     /// The assertion header and the claim headers beside it.
-    fn assertion_headers<H: Host>(
+    fn assertion_headers<H: RequestHost>(
         &self,
-        mut request: Request<'_, H>,
-        keys: &Keys,
-    ) -> Result<Vec<(String, String)>, Response> {
-        self.complete(&mut request)?;
-        let assertion = self.assertion(&request, keys, self.config.max_assertion_bytes)?;
+        builder: &Builder<'_>,
+        request: Request<'_, H>,
+    ) -> Result<Vec<(String, String)>, Refusal> {
+        let request = request.complete(&self.config)?;
+        let assertion = builder.assertion(&request)?;
         request.host.set_filter_state("attestation.jti", &assertion.token_id);
-        request.host.set_filter_state("attestation.kid", keys.keyring.signer().kid());
+        request.host.set_filter_state("attestation.kid", builder.keyring.signer().kid());
         let facts = request.facts(&assertion);
         let claim_headers = request.route.plan.headers(&facts);
         let mut set: Vec<_> = claim_headers.map(|(header, text)| (header.as_str().to_owned(), text)).collect();
@@ -161,50 +188,49 @@ impl Attester {
     }
 
     /// Answers one of the filter's own paths.
-    fn answer<H: Host>(
+    fn endpoint<H: RequestHost>(
         &self,
         endpoint: Endpoint,
+        builder: &Builder<'_>,
         host: &H,
-        headers: &Headers,
-        keys: &Keys,
-    ) -> Result<Response, Response> {
+        headers: &Fields<'_>,
+    ) -> Result<Response, Refusal> {
         match endpoint {
             Endpoint::Jwks => {
-                host.add(Counter::JwksServed, 1);
-                Ok(keys.keyring.jwks().answer(headers, self.config.jwks_max_age))
+                host.process().add(Counter::JwksServed, 1);
+                Ok(builder.keyring.jwks().answer(headers, self.config.jwks_max_age))
             }
-            Endpoint::Discovery => self.discovery(host, headers),
-            Endpoint::Jwt | Endpoint::User => self.user_endpoint(endpoint, host, headers, keys),
+            Endpoint::Discovery => self.discovery(builder.worker, host, headers),
+            Endpoint::Jwt | Endpoint::User => self.user_endpoint(endpoint, builder, host, headers),
         }
     }
 
-    fn discovery<H: Host>(&self, host: &H, headers: &Headers) -> Result<Response, Response> {
-        let route = self.route(host)?;
-        let authority = Authority::parse(headers.first(":authority")).ok_or_else(|| refusal::bad_host(host))?;
+    fn discovery<H: RequestHost>(&self, worker: &Worker, host: &H, headers: &Fields<'_>) -> Result<Response, Refusal> {
+        let route = self.route(worker, host)?;
+        let authority = Authority::parse(headers.first(":authority")).ok_or(Refusal::BadHost)?;
         let issuer = route.plan.issuer(&authority);
         let document =
             endpoint::discovery(&issuer, request::scheme(headers), authority.as_str(), &self.config.jwks_path);
         Ok(document.answer(headers, self.config.jwks_max_age))
     }
 
-    fn user_endpoint<H: Host>(
+    fn user_endpoint<H: RequestHost>(
         &self,
         endpoint: Endpoint,
+        builder: &Builder<'_>,
         host: &H,
-        headers: &Headers,
-        keys: &Keys,
-    ) -> Result<Response, Response> {
+        headers: &Fields<'_>,
+    ) -> Result<Response, Refusal> {
         if !matches!(headers.first(":method"), b"GET" | b"HEAD") {
             return Ok(endpoint::method_not_allowed("GET, HEAD"));
         }
-        let route = self.route(host)?;
-        let evidence = Evidence::new(host, headers);
-        let mut request = Request::new(host, headers, &route, &evidence, &self.config.identity_sources);
+        let route = self.route(builder.worker, host)?;
+        let request = Request::new(host, headers, &route, &self.config);
         if request.is_anonymous() {
-            return Err(refusal::missing_identity(host));
+            return Err(Refusal::MissingIdentity);
         }
-        self.complete(&mut request)?;
-        let assertion = self.assertion(&request, keys, None)?;
+        let request = request.complete(&self.config)?;
+        let assertion = builder.new_assertion(&request, None)?;
         let (content_type, body) = match endpoint {
             Endpoint::User => ("application/json", route.plan.payload(&request.facts(&assertion)).json),
             _ => ("application/jwt", assertion.token.into_bytes()),
@@ -215,12 +241,14 @@ impl Attester {
             .with("x-content-type-options", "nosniff"))
     }
 
-    fn route(&self, host: &impl Host) -> Result<Rc<Route>, Response> {
-        self.routes.current(host).map_err(|_| refusal::bad_route(host))
+    fn route(&self, worker: &Worker, host: &impl RequestHost) -> Result<Arc<Route>, Refusal> {
+        let defaults =
+            RouteDefaults { settings: &self.config.settings, plugin: &self.config.claims, route: &self.default_route };
+        worker.seen_routes.current(&defaults, host)
     }
 }
 
-fn keyring_at_start(config: &Config, host: &impl Host) -> Result<Option<Keyring>, ConfigError> {
+fn keyring_at_start(config: &Config, host: &(impl ProcessHost + SharedData)) -> Result<Option<Keyring>, ConfigError> {
     let (field, keyring) = match &config.key_source {
         KeySource::File(_) => return Ok(None),
         KeySource::Ephemeral => ("signing_key", Keyring::ephemeral(config.signer, host)),

@@ -3,9 +3,15 @@
 //! What a configuration decides is worked out once, in a [`Plan`]: which claims there are, in the order of their
 //! names, and where each comes from. A request then only fills it in.
 
+mod facts;
 mod plan;
+mod settings;
 mod source;
 mod value;
 
-pub use plan::{Facts, Payload, Plan, RequestLine, Shed};
+pub use facts::{Facts, Payload, RequestLine, Shed};
+pub use plan::Plan;
+pub use settings::{
+    Audience, Binding, ClaimHeader, ClaimRule, IssuerFormat, OnMissingIdentity, PluginClaims, Settings,
+};
 pub use value::json_number;

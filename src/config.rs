@@ -8,16 +8,19 @@ mod key_source;
 mod plugin_claims;
 mod settings;
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::ConfigError;
-pub use key_source::{KeyFile, KeySource};
-pub use plugin_claims::{Binding, PluginClaims};
-pub use settings::{Audience, ClaimRule, IssuerFormat, OnMissingIdentity, Settings};
+pub use settings::for_route;
 
+use crate::claims::{ClaimHeader, PluginClaims, Settings};
+use crate::host::CertificateField;
 use crate::http::header_name::HeaderName;
-use crate::identity::{CertificateField, IdentitySource};
+use crate::identity::IdentitySource;
+use crate::keys::feed::KeySource;
+use crate::keys::signer::SignerChoice;
+use crate::value::Object;
 use crate::value::protobuf::Struct;
 use error::show;
 use field::{Field, Members};
@@ -26,27 +29,6 @@ use field::{Field, Members};
 const OWN_CLAIMS: [&str; 5] = ["aud", "exp", "iat", "iss", "jti"];
 const DISCOVERY_PATH: &str = "/.well-known/pomerium";
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// Where the signature is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SignerChoice {
-    /// By the host if it can, else in Wasm.
-    #[default]
-    Auto,
-    /// By the host, or not at all.
-    Host,
-    /// In Wasm.
-    Wasm,
-}
-
-/// An unsigned header that carries one claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClaimHeader {
-    /// The header's name.
-    pub header: HeaderName,
-    /// The claim's name.
-    pub claim: String,
-}
 
 /// The plugin's configuration.
 #[derive(Debug)]
@@ -66,7 +48,7 @@ pub struct Config {
     /// Where an identity is looked for, in order.
     pub identity_sources: Vec<IdentitySource>,
     /// What no route decides about claims.
-    pub claims: Rc<PluginClaims>,
+    pub claims: Arc<PluginClaims>,
     /// The longest value of the assertion header that is forwarded, in bytes.
     pub max_assertion_bytes: Option<usize>,
     /// The path of the keyset.
@@ -94,9 +76,9 @@ impl Config {
 
     fn from_members(members: &mut Members, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut settings = Settings::default();
-        settings.apply(members)?;
+        settings::apply(&mut settings, members)?;
         Ok(Self {
-            key_source: KeySource::read(members, environment)?,
+            key_source: key_source::read(members, environment)?,
             signer: members.take("signer").map(signer).transpose()?.unwrap_or_default(),
             assertion_header: match members.take("assertion_header") {
                 Some(field) => header_name(field)?,
@@ -109,7 +91,7 @@ impl Config {
                 Some(field) => field.items()?.into_iter().map(identity_source).collect::<Result<_, _>>()?,
                 None => vec![IdentitySource::jwt_authn()],
             },
-            claims: Rc::new(PluginClaims::read(members)?),
+            claims: Arc::new(plugin_claims::read(members)?),
             max_assertion_bytes: members.take("max_assertion_bytes").map(|field| field.size()).transpose()?,
             jwks_path: match members.take("jwks_path") {
                 Some(field) => field.path()?,
@@ -176,11 +158,8 @@ fn object(bytes: &[u8]) -> Result<serde_json::Map<String, serde_json::Value>, Co
         Ok(other) => return Err(ConfigError::invalid("configuration", field::kind(&other), "an object")),
         Err(error) => error,
     };
-    let message = Struct::new(bytes);
-    match field::to_json(message) {
-        Some(members) if message.is_well_formed() => Ok(members),
-        _ => Err(ConfigError::NotJson { line: not_json.line(), column: not_json.column() }),
-    }
+    field::to_json(Object::Struct(Struct::new(bytes)))
+        .ok_or(ConfigError::NotJson { line: not_json.line(), column: not_json.column() })
 }
 
 fn signer(field: Field) -> Result<SignerChoice, ConfigError> {
@@ -231,34 +210,6 @@ fn certificate_field(field: Field) -> Result<CertificateField, ConfigError> {
         ("subject", CertificateField::Subject),
         ("sha256_fingerprint", CertificateField::Sha256Fingerprint),
     ])
-}
-
-/// The three forms: a map of header to claim, a list of claims, and such a list as one string with commas.
-fn claim_headers(field: Field) -> Result<Vec<ClaimHeader>, ConfigError> {
-    match field.kind() {
-        field::Kind::Object => {
-            let named = field.entries()?.into_iter().map(|(name, claim)| {
-                let allowed = "header names as HTTP allows them, each with the name of a claim";
-                let header = HeaderName::parse(&name).ok_or_else(|| claim.named_error(&name, allowed))?;
-                Ok(ClaimHeader { header, claim: claim.non_empty_text()? })
-            });
-            named.collect()
-        }
-        field::Kind::List => field.items()?.into_iter().map(claim_header).collect(),
-        _ => field
-            .comma_separated("a map of header to claim, a list of claims, or claims with commas between")?
-            .into_iter()
-            .map(claim_header)
-            .collect(),
-    }
-}
-
-fn claim_header(field: Field) -> Result<ClaimHeader, ConfigError> {
-    let (error, claim) = field.text_or("a claim whose name can end a header name; the map form takes any claim")?;
-    match HeaderName::for_claim(&claim) {
-        Some(header) => Ok(ClaimHeader { header, claim }),
-        None => Err(error),
-    }
 }
 
 #[cfg(test)]

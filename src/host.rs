@@ -1,17 +1,18 @@
-//! What the filter needs of its host. The real one is Envoy, behind `proxy`; tests have one of their own.
+//! What the core asks of its host: of a request, and of the process. The hosts are Envoy's sandbox for Wasm, behind
+//! `proxy`, and Envoy itself, behind the native module; tests have one of their own.
 
 pub mod metrics;
 
 use std::time::Duration;
 
-use crate::http::fields::Headers;
-use crate::identity::CertificateField;
+use crate::http::fields::Fields;
+use crate::value::Object;
 pub use metrics::{Counter, Gauge, Histogram};
 
-/// How grave a log line is.
+/// Log level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// Of use when looking for a fault.
+    /// Of use when looking for a fault; also what concerns a single request.
     Debug,
     /// A change of state that is meant.
     Info,
@@ -21,56 +22,47 @@ pub enum Level {
     Error,
 }
 
-/// What must be true of shared data for it to be overwritten.
+/// A JWS algorithm (RFC 7518, section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
-    /// There is none yet.
-    Absent,
-    /// It has this version.
-    Version(u32),
+pub enum Algorithm {
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
 }
 
-/// The host has something that it does not hand out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unreadable;
+impl Algorithm {
+    /// The name in a JWS header.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+        }
+    }
+}
 
-/// The host's side of the filter. Implementations never panic, whatever a client sent.
-pub trait Host {
+/// A private key that the host signs with.
+pub trait HostKey: Send + Sync {
+    /// The signature as JWS has it: 64 bytes `r‖s` for ES256 (RFC 7518, section 3.4), as long as the modulus for RS256.
+    /// None if the host fails.
+    fn sign(&self, message: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// The process that all requests share. Implementations never panic.
+pub trait ProcessHost {
+    /// What counts the signatures that the host makes.
+    const SIGNED_BY_HOST: Counter;
+    /// What counts the signatures that the core makes.
+    const SIGNED_BY_CORE: Counter;
+
     /// The wall clock, since the epoch.
     fn now(&self) -> Duration;
     /// Fills the bytes with randomness fit for keys; false if there is none.
     #[must_use]
     fn fill_random(&self, bytes: &mut [u8]) -> bool;
-
-    /// The current request's header fields.
-    fn request_headers(&self) -> Headers;
-    /// The current request's dynamic metadata, a serialised `envoy.config.core.v3.Metadata`.
-    fn metadata(&self) -> Option<Vec<u8>>;
-    /// The current route's metadata, a serialised `envoy.config.core.v3.Metadata`; empty without a route.
-    ///
-    /// # Errors
-    /// [`Unreadable`] if there is some that the host does not hand out.
-    fn route_metadata(&self) -> Result<Vec<u8>, Unreadable>;
-    /// The current route's name, for logs; empty if it has none.
-    fn route_name(&self) -> String;
-    /// Whether the client has shown a certificate.
-    fn is_mtls(&self) -> bool;
-    /// A field of that certificate.
-    fn certificate(&self, field: CertificateField) -> Option<Vec<u8>>;
-    /// Stores a text in the request's filter state, for access logs.
-    fn set_filter_state(&self, name: &str, value: &str);
-
-    /// Calls Envoy's foreign function `sign`; none if there is no such function or it refuses.
-    fn sign(&self, request: &[u8]) -> Option<Vec<u8>>;
-
-    /// A value that all workers share, and its version.
-    fn shared_data(&self, key: &str) -> Option<(Vec<u8>, u32)>;
-    /// Shares a value; false if another worker was faster.
-    fn set_shared_data(&self, key: &str, value: &[u8], expected: Expected) -> bool;
-    /// Starts a `GET` to a cluster, unless that is impossible; its end is told to [`crate::keys::feed`].
-    #[must_use]
-    fn fetch(&self, cluster: &str, path: &str, timeout: Duration) -> bool;
-
+    /// A key for the host to sign with, from PKCS#8 DER with the public key in it; none if the host cannot sign.
+    fn host_key(&self, algorithm: Algorithm, pkcs8: &[u8]) -> Option<Box<dyn HostKey>>;
     /// Writes a log line.
     fn log(&self, level: Level, message: &str);
     /// Whether debug lines are written at all.
@@ -83,7 +75,83 @@ pub trait Host {
     fn set(&self, gauge: Gauge, value: u64);
     /// Records a value in a histogram.
     fn record(&self, histogram: Histogram, value: u64);
+
+    /// Writes a debug line, which is only put together if such lines are written.
+    fn debug(&self, message: impl FnOnce() -> String) {
+        if self.logs_debug() {
+            self.log(Level::Debug, &message());
+        }
+    }
 }
 
-#[cfg(test)]
-pub(crate) mod fake;
+/// What must be true of shared data for it to be overwritten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// There is none yet.
+    Absent,
+    /// It has this version.
+    Version(u32),
+}
+
+/// Values that all workers of a process share, and that outlive a configuration.
+pub trait SharedData {
+    /// A value and its version.
+    fn shared_data(&self, key: &str) -> Option<(Vec<u8>, u32)>;
+    /// Shares a value; false if another worker was faster.
+    fn set_shared_data(&self, key: &str, value: &[u8], expected: Expected) -> bool;
+}
+
+/// The host has something that it does not hand out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable;
+
+/// The settings that a route brings with it.
+#[derive(Debug, Clone, Copy)]
+pub struct RouteSettings<'a> {
+    /// Tells these settings from all others.
+    pub key: &'a [u8],
+    /// The settings.
+    pub members: Object<'a>,
+}
+
+/// The field of a client certificate that holds a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateField {
+    /// The first URI in the subject alternative names, such as a SPIFFE ID.
+    UriSan,
+    /// The first DNS name in the subject alternative names.
+    DnsSan,
+    /// The subject's distinguished name (RFC 2253).
+    Subject,
+    /// The SHA-256 of the DER certificate, in lowercase hexadecimal.
+    Sha256Fingerprint,
+}
+
+/// One request. Implementations never panic, whatever a client sent.
+pub trait RequestHost {
+    /// The process that the request is in.
+    type Process: ProcessHost;
+
+    /// The process that the request is in.
+    fn process(&self) -> &Self::Process;
+    /// The header fields.
+    fn headers(&self) -> Fields<'_>;
+    /// A namespace of the dynamic metadata.
+    fn metadata(&self, namespace: &str) -> Option<Object<'_>>;
+    /// What the route says about the filter; none if it says nothing or there is no route.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if there is something that the host does not hand out.
+    fn route_settings(&self) -> Result<Option<RouteSettings<'_>>, Unreadable>;
+    /// The route's name, for logs; empty if it has none.
+    fn route_name(&self) -> String;
+    /// Whether the client has shown a certificate.
+    fn is_mtls(&self) -> bool;
+    /// A field of that certificate.
+    fn certificate(&self, field: CertificateField) -> Option<Vec<u8>>;
+    /// Stores a text in the request's filter state, for access logs.
+    fn set_filter_state(&self, name: &str, value: &str);
+}
+
+#[cfg(any(test, feature = "fake-host"))]
+pub mod fake;

@@ -1,12 +1,11 @@
 //! Who the user is: from Envoy's dynamic metadata, from headers that an earlier filter set, or from a client certificate.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 
-use crate::host::Host;
-use crate::http::fields::Headers;
+use crate::host::{CertificateField, RequestHost};
+use crate::http::fields::Fields;
 use crate::http::header_name::HeaderName;
-use crate::value::protobuf::{Struct, Value, metadata_namespace};
+use crate::value::{Object, Value};
 
 /// Headers that Envoy joins with commas when they come twice, so that a comma may be where two values met.
 const JOINED_BY_ENVOY: [&str; 10] = [
@@ -24,19 +23,6 @@ const JOINED_BY_ENVOY: [&str; 10] = [
 
 /// How long its call took: ext_authz writes this beside what the service said, and it is nobody's identity.
 const ADDED_BY_EXT_AUTHZ: &[u8] = b"ext_authz_duration";
-
-/// The field of a client certificate that holds a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CertificateField {
-    /// The first URI in the subject alternative names, such as a SPIFFE ID.
-    UriSan,
-    /// The first DNS name in the subject alternative names.
-    DnsSan,
-    /// The subject's distinguished name (RFC 2253).
-    Subject,
-    /// The SHA-256 of the DER certificate, in lowercase hexadecimal.
-    Sha256Fingerprint,
-}
 
 /// One place to look for an identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,26 +58,25 @@ impl IdentitySource {
     }
 }
 
-/// What a request shows of its user. The metadata is read at most once, and only if a source asks for it.
+/// What a request shows of its user.
 pub struct Evidence<'a, H> {
     host: &'a H,
-    headers: &'a Headers,
-    metadata: OnceCell<Option<Vec<u8>>>,
+    headers: &'a Fields<'a>,
 }
 
-impl<'a, H: Host> Evidence<'a, H> {
-    /// The evidence of the current request.
-    pub fn new(host: &'a H, headers: &'a Headers) -> Self {
-        Self { host, headers, metadata: OnceCell::new() }
+impl<'a, H: RequestHost> Evidence<'a, H> {
+    /// The evidence of a request.
+    pub fn new(host: &'a H, headers: &'a Fields<'a>) -> Self {
+        Self { host, headers }
     }
 
     /// The identity from the first source that yields anything, and that source.
     #[must_use]
-    pub fn identity<'s>(&'s self, sources: &'s [IdentitySource]) -> Option<(Identity<'s>, &'s IdentitySource)> {
+    pub fn identity(&self, sources: &'a [IdentitySource]) -> Option<(Identity<'a>, &'a IdentitySource)> {
         sources.iter().find_map(|source| Some((self.identity_in(source)?, source)))
     }
 
-    fn identity_in<'s>(&'s self, source: &'s IdentitySource) -> Option<Identity<'s>> {
+    fn identity_in(&self, source: &'a IdentitySource) -> Option<Identity<'a>> {
         match source {
             IdentitySource::Metadata { namespace, path } => self.in_metadata(namespace, path.as_deref()),
             IdentitySource::Headers(claims) => self.in_headers(claims),
@@ -99,9 +84,8 @@ impl<'a, H: Host> Evidence<'a, H> {
         }
     }
 
-    fn in_metadata(&self, namespace: &str, path: Option<&[String]>) -> Option<Identity<'_>> {
-        let metadata = self.metadata.get_or_init(|| self.host.metadata()).as_deref()?;
-        let namespace = metadata_namespace(metadata, namespace)?;
+    fn in_metadata(&self, namespace: &str, path: Option<&[String]>) -> Option<Identity<'a>> {
+        let namespace = self.host.metadata(namespace)?;
         let object = match path {
             Some(path) => path.iter().try_fold(namespace, |object, name| as_object(object.get(name)?))?,
             None => lowest_object(namespace)?,
@@ -111,7 +95,7 @@ impl<'a, H: Host> Evidence<'a, H> {
         says_who.then_some(Identity::Object(members))
     }
 
-    fn in_headers<'s>(&'s self, claims: &'s [(String, HeaderName)]) -> Option<Identity<'s>> {
+    fn in_headers(&self, claims: &'a [(String, HeaderName)]) -> Option<Identity<'a>> {
         let mut found = Vec::new();
         for (claim, header) in claims {
             let mut values = self.headers.values(header.as_str());
@@ -134,7 +118,7 @@ impl<'a, H: Host> Evidence<'a, H> {
         Identity::from_named(found)
     }
 
-    fn in_certificate<'s>(&'s self, claims: &'s [(String, CertificateField)]) -> Option<Identity<'s>> {
+    fn in_certificate(&self, claims: &'a [(String, CertificateField)]) -> Option<Identity<'a>> {
         if !self.host.is_mtls() {
             return None;
         }
@@ -163,19 +147,19 @@ fn says_something(value: Value<'_>) -> bool {
         Value::Null => false,
         Value::String(text) => !text.is_empty(),
         Value::List(list) => list.items().next().is_some(),
-        Value::Struct(object) => object.members().next().is_some(),
+        Value::Object(object) => object.members().next().is_some(),
         Value::Number(_) | Value::Bool(_) => true,
     }
 }
 
-fn as_object(value: Value<'_>) -> Option<Struct<'_>> {
+fn as_object(value: Value<'_>) -> Option<Object<'_>> {
     match value {
-        Value::Struct(object) => Some(object),
+        Value::Object(object) => Some(object),
         _ => None,
     }
 }
 
-fn lowest_object(namespace: Struct<'_>) -> Option<Struct<'_>> {
+fn lowest_object(namespace: Object<'_>) -> Option<Object<'_>> {
     let objects = namespace.members().filter_map(|(name, value)| Some((name, as_object(value)?)));
     objects.min_by_key(|(name, _)| *name).map(|(_, object)| object)
 }

@@ -23,6 +23,5 @@ pub mod host;
 pub mod http;
 pub mod identity;
 pub mod keys;
-#[cfg(target_family = "wasm")]
-mod proxy;
+pub mod proxy;
 pub mod value;

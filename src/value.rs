@@ -1,3 +1,131 @@
-//! JSON values as they come from outside.
+//! JSON values as they come from outside: of Envoy's metadata as serialised protobuf, read in place, or of JSON.
+//!
+//! Strings may be no UTF-8 and numbers may be no number. Nothing is copied, and what is malformed reads as absent.
 
 pub mod protobuf;
+
+use serde_json::{Map, Value as Json};
+
+use protobuf::Struct;
+
+/// What JSON can say. Every number is a double, as in a `google.protobuf.Value`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value<'a> {
+    /// JSON's `null`.
+    Null,
+    /// A double.
+    Number(f64),
+    /// A string, unchecked.
+    String(&'a [u8]),
+    /// A bool.
+    Bool(bool),
+    /// An object.
+    Object(Object<'a>),
+    /// An array.
+    List(List<'a>),
+}
+
+impl<'a> From<&'a Json> for Value<'a> {
+    fn from(json: &'a Json) -> Self {
+        match json {
+            Json::Null => Self::Null,
+            Json::Bool(bool) => Self::Bool(*bool),
+            Json::Number(number) => number.as_f64().map_or(Self::Null, Self::Number),
+            Json::String(text) => Self::String(text.as_bytes()),
+            Json::Array(items) => Self::List(List::Json(items)),
+            Json::Object(members) => Self::Object(Object::Json(members)),
+        }
+    }
+}
+
+/// Members by name.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Object<'a> {
+    /// Of a serialised `google.protobuf.Struct`, in no order, perhaps with a name twice; the later counts.
+    Struct(Struct<'a>),
+    /// Of JSON.
+    Json(&'a Map<String, Json>),
+}
+
+impl<'a> Object<'a> {
+    /// The member of this name.
+    #[must_use]
+    pub fn get(self, name: &str) -> Option<Value<'a>> {
+        match self {
+            Self::Struct(members) => members.get(name),
+            Self::Json(members) => members.get(name).map(Value::from),
+        }
+    }
+
+    /// Every member.
+    pub fn members(self) -> impl Iterator<Item = (&'a [u8], Value<'a>)> {
+        match self {
+            Self::Struct(members) => Either::Left(members.members()),
+            Self::Json(members) => {
+                Either::Right(members.iter().map(|(name, value)| (name.as_bytes(), Value::from(value))))
+            }
+        }
+    }
+}
+
+/// Items in order.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum List<'a> {
+    /// Of a serialised `google.protobuf.ListValue`.
+    Wire(protobuf::List<'a>),
+    /// Of JSON.
+    Json(&'a [Json]),
+}
+
+impl<'a> List<'a> {
+    /// The items.
+    pub fn items(self) -> impl Iterator<Item = Value<'a>> {
+        match self {
+            Self::Wire(list) => Either::Left(list.items()),
+            Self::Json(items) => Either::Right(items.iter().map(Value::from)),
+        }
+    }
+}
+
+/// One of two iterators over the same items.
+enum Either<L, R> {
+    Left(L),
+    Right(R),
+}
+
+impl<T, L: Iterator<Item = T>, R: Iterator<Item = T>> Iterator for Either<L, R> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        match self {
+            Self::Left(iterator) => iterator.next(),
+            Self::Right(iterator) => iterator.next(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn json_and_protobuf_read_alike() {
+        let json = json!({"n": null, "d": 1.5, "s": "x", "b": true, "o": {"a": 1}, "l": ["y", 2]});
+        let bytes = protobuf::build::object(&json);
+        let (wire, map) = (Object::Struct(Struct::new(&bytes)), Object::Json(json.as_object().unwrap()));
+        for name in ["n", "d", "s", "b", "missing"] {
+            assert_eq!(wire.get(name), map.get(name), "{name}");
+        }
+        let items = |object: Object<'_>| match object.get("l") {
+            Some(Value::List(list)) => list.items().map(|item| format!("{item:?}")).collect::<Vec<_>>(),
+            _ => Vec::new(),
+        };
+        assert_eq!(items(wire), items(map));
+        let inner = |object: Object<'_>| match object.get("o") {
+            Some(Value::Object(inner)) => inner.members().count(),
+            _ => 0,
+        };
+        assert_eq!((inner(wire), inner(map), wire.members().count(), map.members().count()), (1, 1, 6, 6));
+    }
+}

@@ -3,7 +3,7 @@
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
-use attestation_filter::attester::{Attester, Changes, Decision};
+use attestation_filter::attester::{Attester, Changes, Decision, Worker};
 use attestation_filter::config::Config;
 use attestation_filter::host::Unreadable;
 use attestation_filter::keys::{SigningKey, SigningKeys};
@@ -15,7 +15,7 @@ use serde_json::{Value as Json, json};
 
 use super::claims::is_claims;
 use super::endpoint::is_well_formed;
-use super::host::{FuzzHost, NOW, Sign};
+use super::host::{self, FakeHost, NOW, Sign};
 use super::own_headers::is_own;
 use super::{KEY, parts};
 
@@ -30,7 +30,19 @@ struct Case {
 
 struct Configured {
     case: Case,
+    filter: Filter,
+}
+
+/// The filter in one thread.
+struct Filter {
     attester: Attester,
+    worker: Worker,
+}
+
+impl Filter {
+    fn on_request(&self, host: &FakeHost) -> Decision {
+        self.attester.on_request(&self.worker, host)
+    }
 }
 
 thread_local! {
@@ -46,30 +58,30 @@ thread_local! {
 pub fn attester(bytes: &[u8]) {
     let [choice, signing, rest @ ..] = bytes else { return };
     let [fields, metadata, route, certificate, answer] = parts(rest);
-    let host = FuzzHost {
-        fields: fields.split(|byte| *byte == b'\n').filter_map(field).collect(),
-        metadata: Some(metadata).filter(|metadata| !metadata.is_empty()),
-        route_metadata: if signing & 0x80 == 0 { Ok(route) } else { Err(Unreadable) },
-        certificate: Some(certificate).filter(|certificate| !certificate.is_empty()),
-        sign: match signing % 16 {
-            1 => Sign::Missing,
-            2 => Sign::Answers(answer),
-            _ => Sign::Works,
-        },
-        ..FuzzHost::default()
+    let fields: Vec<_> = fields.split(|byte| *byte == b'\n').filter_map(field).collect();
+    let host = FakeHost {
+        metadata: Some(metadata.to_vec()).filter(|metadata| !metadata.is_empty()),
+        route_metadata: if signing & 0x80 == 0 { Ok(route.to_vec()) } else { Err(Unreadable) },
+        certificate: Some(certificate.to_vec()).filter(|certificate| !certificate.is_empty()),
+        ..host::host(&fields)
     };
+    match signing % 16 {
+        1 => host.set_sign(Sign::Missing),
+        2 => host.set_sign(Sign::Answers(answer.to_vec())),
+        _ => {}
+    }
     CONFIGURED.with(|configured| {
         let chosen = &configured[usize::from(*choice) % configured.len()];
         judge(chosen, &host);
         if chosen.case.config.get("reuse").is_some() {
-            is_reused_by_the_same_only(&chosen.attester, &configured[0].attester, &host);
+            is_reused_by_the_same_only(&chosen.filter, &configured[0].filter, &host);
         }
     });
 }
 
 /// An assertion that is used again says the same as a new one would, apart from what is new in each.
-fn is_reused_by_the_same_only(reusing: &Attester, signing: &Attester, host: &FuzzHost<'_>) {
-    let [kept, new] = [reusing, signing].map(|attester| match attester.on_request(host) {
+fn is_reused_by_the_same_only(reusing: &Filter, signing: &Filter, host: &FakeHost) {
+    let [kept, new] = [reusing, signing].map(|filter| match filter.on_request(host) {
         Decision::Forward(Changes { set, .. }) => set.first().map(|(_, token)| {
             let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).expect("a payload")).expect("base64url");
             let mut claims: Json = serde_json::from_slice(&payload).expect("JSON");
@@ -87,8 +99,8 @@ fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&line[..colon], &line[colon + 1..]))
 }
 
-fn judge(Configured { case, attester }: &Configured, host: &FuzzHost<'_>) {
-    let decision = attester.on_request(host);
+fn judge(Configured { case, filter }: &Configured, host: &FakeHost) {
+    let decision = filter.on_request(host);
     no_log_tells_a_secret(host);
     let Some(changes) = is_decision(&decision, host) else { return };
     spoofs_are_removed(case, changes, host);
@@ -98,7 +110,7 @@ fn judge(Configured { case, attester }: &Configured, host: &FuzzHost<'_>) {
         [value] => is_assertion(case, value.strip_prefix(case.prefix).expect("the prefix"), host),
         [] => {
             assert!(changes.set.is_empty(), "claim headers without an assertion");
-            let may_skip = case.config["on_missing_identity"] == "skip" || host.route_metadata != Ok(&[]);
+            let may_skip = case.config["on_missing_identity"] == "skip" || !has_plain_route(host);
             assert!(may_skip, "forwarded without an assertion");
         }
         _ => panic!("more than one assertion"),
@@ -108,8 +120,12 @@ fn judge(Configured { case, attester }: &Configured, host: &FuzzHost<'_>) {
     assert!(set.iter().all(|name| *name == case.header || case.claim_headers.contains(name)));
 }
 
+fn has_plain_route(host: &FakeHost) -> bool {
+    host.route_metadata.as_ref().is_ok_and(Vec::is_empty)
+}
+
 /// A decision that Envoy can carry out: what is forwarded, if it is.
-pub(super) fn is_decision<'a>(decision: &'a Decision, host: &FuzzHost<'_>) -> Option<&'a Changes> {
+pub(super) fn is_decision<'a>(decision: &'a Decision, host: &FakeHost) -> Option<&'a Changes> {
     match decision {
         Decision::Respond(response) => {
             is_well_formed(response);
@@ -120,7 +136,7 @@ pub(super) fn is_decision<'a>(decision: &'a Decision, host: &FuzzHost<'_>) -> Op
                 http::HeaderName::from_lowercase(name.as_bytes()).expect("a header name");
                 http::HeaderValue::from_str(value).expect("a header value");
             }
-            assert!(changes.remove.iter().all(|name| host.fields.iter().any(|(sent, _)| *sent == name.as_bytes())));
+            assert!(changes.remove.iter().all(|name| host.headers.iter().any(|(sent, _)| *sent == name.as_bytes())));
             Some(changes)
         }
     }
@@ -128,25 +144,25 @@ pub(super) fn is_decision<'a>(decision: &'a Decision, host: &FuzzHost<'_>) -> Op
 
 /// None of the filter's own headers goes on under any of its names, and all others do. Names that HTTP does not allow
 /// do not get past Envoy.
-fn spoofs_are_removed(case: &Case, changes: &Changes, host: &FuzzHost<'_>) {
-    for (name, _) in &host.fields {
+fn spoofs_are_removed(case: &Case, changes: &Changes, host: &FakeHost) {
+    for (name, _) in &host.headers {
         if http::HeaderName::from_bytes(name).is_err() {
             continue;
         }
         let own = is_own(name, case.claim_headers.iter().copied().chain([case.header]));
-        let removed = changes.remove.iter().any(|removed| removed.as_bytes() == *name);
+        let removed = changes.remove.iter().any(|removed| removed.as_bytes() == name);
         assert_eq!(removed, own, "{}", name.escape_ascii());
     }
 }
 
-fn is_assertion(case: &Case, token: &str, host: &FuzzHost<'_>) {
+fn is_assertion(case: &Case, token: &str, host: &FakeHost) {
     let segments: Vec<&str> = token.split('.').collect();
     let [header, payload, signature] = segments[..] else { panic!("not three segments") };
     let decode = |segment: &str| URL_SAFE_NO_PAD.decode(segment).expect("base64url");
     let kid = keys().published().keys()[0].kid().to_owned();
     assert_eq!(decode(header), format!(r#"{{"alg":"ES256","kid":"{kid}","typ":"JWT"}}"#).into_bytes());
     let payload = decode(payload);
-    let claims = if host.route_metadata == Ok(&[]) {
+    let claims = if has_plain_route(host) {
         is_claims(&payload, case.extra_claims)
     } else {
         // A route may add claims of any name.
@@ -161,7 +177,7 @@ fn is_assertion(case: &Case, token: &str, host: &FuzzHost<'_>) {
     assert_eq!((&claims["jti"], &json!(kid)), (&json!(state["attestation.jti"]), &json!(state["attestation.kid"])));
     let signature = Signature::from_slice(&decode(signature)).expect("r and s");
     // One that is kept may be from a request before, when the host signed.
-    if matches!(host.sign, Sign::Missing) && case.config.get("reuse").is_none() {
+    if *host.sign.lock().expect("no panic") == Sign::Missing && case.config.get("reuse").is_none() {
         let signed = token.rsplit_once('.').expect("a signature").0;
         VERIFYING_KEY.with(|key| key.verify(signed.as_bytes(), &signature)).expect("a signature that verifies");
     }
@@ -169,8 +185,8 @@ fn is_assertion(case: &Case, token: &str, host: &FuzzHost<'_>) {
 }
 
 /// The fuzzer learns the key from this comparison, and has it in its inputs then.
-fn no_log_tells_a_secret(host: &FuzzHost<'_>) {
-    let parts = KEY.as_bytes().chunks_exact(16).skip(2).filter(|part| !host.says(part));
+fn no_log_tells_a_secret(host: &FakeHost) {
+    let parts = KEY.as_bytes().chunks_exact(16).skip(2).filter(|part| !host::says(host, part));
     let parts: Vec<&str> = parts.map(|part| str::from_utf8(part).expect("base64")).collect();
     assert!(!host.log.borrow().iter().any(|line| parts.iter().any(|part| line.contains(part))));
 }
@@ -183,8 +199,9 @@ fn configured(case: Case) -> Configured {
     let mut config = case.config.clone();
     config["signing_key"] = KEY.into();
     let config = Config::read(config.to_string().as_bytes(), |_| None).expect("a configuration");
-    let attester = Attester::new(config, &FuzzHost::default()).expect("a key that signs");
-    Configured { case, attester }
+    let attester = Attester::new(config, &host::host(&[])).expect("a key that signs");
+    let filter = Filter { worker: attester.worker(), attester };
+    Configured { case, filter }
 }
 
 fn cases() -> Vec<Case> {

@@ -3,17 +3,16 @@
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use attestation_filter::claims::{Facts, Plan, RequestLine, Shed};
-use attestation_filter::config::{ClaimRule, PluginClaims, Settings};
+use attestation_filter::claims::{ClaimRule, Facts, Plan, PluginClaims, RequestLine, Settings, Shed};
 use attestation_filter::http::authority::Authority;
-use attestation_filter::http::fields::Headers;
+use attestation_filter::http::fields::Fields;
 use attestation_filter::identity::{Evidence, IdentitySource};
 use prost::Message as _;
 use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 use serde_json::Value as Json;
 
-use super::host::FuzzHost;
+use super::host::FakeHost;
 use super::members::Members;
 
 const NAMESPACE: &str = "envoy.filters.http.jwt_authn";
@@ -61,8 +60,8 @@ thread_local! {
 
 /// The claims that this metadata makes, with two extra ones.
 fn payload(metadata: &[u8]) -> Vec<u8> {
-    let host = FuzzHost { metadata: Some(metadata), ..FuzzHost::default() };
-    let headers = Headers::default();
+    let host = FakeHost { metadata: Some(metadata.to_vec()), ..FakeHost::default() };
+    let headers = Fields::default();
     let sources = [IdentitySource::jwt_authn()];
     let evidence = Evidence::new(&host, &headers);
     let found = evidence.identity(&sources);

@@ -8,7 +8,7 @@ use prost_types::{ListValue, Struct, Value};
 use serde_json::{Map, Value as Json};
 
 use super::attester::is_decision;
-use super::host::FuzzHost;
+use super::host::{FakeHost, Sign};
 
 /// In place of any string; no other text has eight of its characters in a row.
 const SECRET: &str = "zQ7vJx0kWf3mYt9uHb2nRc6pLd8sGa4eXi1oTj5yKw7qVh3zNuBm0fEgPrS2";
@@ -38,18 +38,16 @@ fn shown(config: &Config) -> String {
 }
 
 fn serves(config: Config) {
-    let host = FuzzHost {
-        fields: vec![
-            (b":method", b"GET"),
-            (b":path", b"/"),
-            (b":scheme", b"https"),
-            (b":authority", b"app.example.com"),
-        ],
-        ..FuzzHost::default()
-    };
+    let host = FakeHost::request(&[
+        (":method", "GET"),
+        (":path", "/"),
+        (":scheme", "https"),
+        (":authority", "app.example.com"),
+    ])
+    .with_sign(Sign::Repeats);
     match Attester::new(config, &host) {
-        Ok(attester) => drop(is_decision(&attester.on_request(&host), &host)),
-        // The text may be no keys, and this host signs with P-256 only: other keys are tried elsewhere.
+        Ok(attester) => drop(is_decision(&attester.on_request(&attester.worker(), &host), &host)),
+        // The text may be no keys: those are tried elsewhere.
         Err(ConfigError::Key { .. } | ConfigError::Signer { .. }) => {}
         Err(other) => panic!("{other}"),
     }

@@ -3,9 +3,8 @@
 use std::cell::LazyCell;
 
 use attestation_filter::http::endpoint::{Document, Endpoint, Response, discovery};
-use attestation_filter::http::fields::Headers;
+use attestation_filter::http::fields::Fields;
 
-use super::host::pairs;
 use super::lines;
 
 thread_local! {
@@ -29,7 +28,7 @@ pub fn endpoint(bytes: &[u8]) {
     );
     let (answer, etag) = KEYSET.with(|keyset| {
         let (document, etag) = &**keyset;
-        (document.answer(&Headers::from_pairs(pairs(&fields)), 60), etag.clone())
+        (document.answer(&Fields::new(fields.clone()), 60), etag.clone())
     });
     is_well_formed(&answer);
     let fresh = [first, second].into_iter().any(|value| names(value, &etag));
@@ -76,8 +75,8 @@ fn names(if_none_match: &[u8], etag: &str) -> bool {
     })
 }
 
-fn get() -> Headers {
-    Headers::from_pairs(pairs(&[(b":method", b"GET")]))
+fn get() -> Fields<'static> {
+    Fields::new(vec![(b":method", b"GET")])
 }
 
 fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {

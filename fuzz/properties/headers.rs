@@ -1,18 +1,19 @@
 //! Header fields as the host hands them over.
 
-use attestation_filter::http::fields::Headers;
+use attestation_filter::http::fields::Fields;
+use attestation_filter::proxy::wire;
 
 use super::host::pairs;
 
 /// What is read are the fields that are wholly there, and writing them again loses nothing.
 pub fn headers(bytes: &[u8]) {
     let fields = fields(bytes);
-    let headers = Headers::from_pairs(bytes.to_vec());
+    let headers = wire::fields(bytes);
     holds(&headers, &fields);
-    holds(&Headers::from_pairs(pairs(&fields)), &fields);
+    holds(&wire::fields(&pairs(&fields)), &fields);
 }
 
-fn holds(headers: &Headers, fields: &[(&[u8], &[u8])]) {
+fn holds(headers: &Fields<'_>, fields: &[(&[u8], &[u8])]) {
     assert!(headers.names().eq(fields.iter().map(|(name, _)| *name)));
     for name in fields.iter().filter_map(|(name, _)| str::from_utf8(name).ok()).chain([""]) {
         let values = || fields.iter().filter(|(field, _)| *field == name.as_bytes()).map(|(_, value)| *value);

@@ -1,6 +1,7 @@
 //! What the host's `sign` answers.
 
-use attestation_filter::keys::signer::signature_in;
+use attestation_filter::host::Algorithm;
+use attestation_filter::proxy::wire::signature_in;
 use attestation_filter::value::protobuf::put_bytes;
 use prost::Message as _;
 
@@ -25,22 +26,22 @@ const ORDER: [u8; 32] = [
 pub fn sign_answer(bytes: &[u8]) {
     // Another reader of the message must agree where it is written as Envoy writes it.
     let answer = Answer::decode(bytes).ok().filter(|answer| answer.encode_to_vec() == bytes);
-    for rsa_bytes in [None, Some(256)] {
-        let Some(signature) = signature_in(bytes, rsa_bytes) else { continue };
-        let on_the_wire = rsa_bytes.map_or_else(|| der(&signature[..32], &signature[32..]), |_| signature.clone());
+    for algorithm in [Algorithm::Es256, Algorithm::Rs256] {
+        let Some(signature) = signature_in(bytes, algorithm) else { continue };
+        let is_rsa = algorithm == Algorithm::Rs256;
+        let on_the_wire = if is_rsa { signature.clone() } else { der(&signature[..32], &signature[32..]) };
         assert!(contains(bytes, &on_the_wire));
         assert!(answer.as_ref().is_none_or(|answer| answer.result && answer.signature == on_the_wire));
-        assert_eq!(signature.len(), rsa_bytes.unwrap_or(64));
-        assert!(rsa_bytes.is_some() || signature.chunks(32).all(is_in_range));
+        assert!(is_rsa || signature.len() == 64 && signature.chunks(32).all(is_in_range));
     }
     // And whatever numbers: also those that differ from the order of the group in a few bytes only.
     for (r, s) in numbers(bytes) {
         let mut answer = vec![0x08, 0x01];
         put_bytes(&mut answer, 2, &der(&r, &s));
         let expected = (is_in_range(&r) && is_in_range(&s)).then(|| [r, s].concat());
-        assert_eq!(signature_in(&answer, None), expected);
+        assert_eq!(signature_in(&answer, Algorithm::Es256), expected);
         answer[1] = 0;
-        assert_eq!(signature_in(&answer, None), None);
+        assert_eq!(signature_in(&answer, Algorithm::Es256), None);
     }
 }
 

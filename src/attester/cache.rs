@@ -1,4 +1,4 @@
-//! Assertions, and those that a worker keeps to use again.
+//! Assertions that a worker keeps to use again.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 
-use crate::claims::Shed;
+use super::assertion::Assertion;
 use crate::identity::Identity;
 
 /// How many assertions a worker keeps; with [`MAX_CLAIMS_BYTES`] this bounds what they take.
@@ -14,39 +14,40 @@ const MAX_KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(511);
 /// Longer claims are not kept: whoever they are about could fill the store with them.
 const MAX_CLAIMS_BYTES: usize = 16 * 1024;
 
-/// A signed assertion, and what is told of it beside it.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Assertion {
-    /// The compact token.
-    pub token: String,
-    /// `jti`.
-    pub token_id: String,
-    /// `iat`, in seconds since the epoch.
-    pub issued_at: u64,
-    /// `exp`, in seconds since the epoch.
-    pub expires_at: u64,
-    /// Which of the claims that can be shed it does without.
-    pub shed: Shed,
-}
-
 /// Assertions to use again, least recently used first to go, by their claims without `jti`, `iat` and `exp`. The store
-/// belongs to one keyring and one configuration; whatever else two assertions can differ in is among their claims.
-pub struct Kept {
+/// belongs to one key and one configuration; whatever else two assertions can differ in is among their claims.
+pub(super) struct Cache {
     lifetime: Duration,
-    store: RefCell<LruCache<Vec<u8>, (Assertion, Duration)>>,
+    store: RefCell<Store>,
 }
 
-impl Kept {
+struct Store {
+    /// The key that has signed all of them.
+    kid: String,
+    assertions: LruCache<Vec<u8>, (Assertion, Duration)>,
+}
+
+impl Store {
+    /// What a new key has not signed is not used again.
+    fn of(&mut self, kid: &str) -> &mut LruCache<Vec<u8>, (Assertion, Duration)> {
+        if self.kid != kid {
+            self.assertions.clear();
+            kid.clone_into(&mut self.kid);
+        }
+        &mut self.assertions
+    }
+}
+
+impl Cache {
     /// A store whose assertions are used for this long.
-    #[must_use]
-    pub fn new(lifetime: Duration) -> Self {
-        Self { lifetime, store: RefCell::new(LruCache::new(MAX_KEPT)) }
+    pub(super) fn new(lifetime: Duration) -> Self {
+        Self { lifetime, store: RefCell::new(Store { kid: String::new(), assertions: LruCache::new(MAX_KEPT) }) }
     }
 
-    /// An assertion with these claims that may still be used.
-    #[must_use]
-    pub fn get(&self, claims: &[u8], now: Duration) -> Option<Assertion> {
+    /// An assertion by this key with these claims that may still be used.
+    pub(super) fn get(&self, kid: &str, claims: &[u8], now: Duration) -> Option<Assertion> {
         let mut store = self.store.borrow_mut();
+        let store = store.of(kid);
         match store.get(claims) {
             Some((assertion, until)) if now < *until => Some(assertion.clone()),
             Some(_) => {
@@ -58,7 +59,14 @@ impl Kept {
     }
 
     /// Keeps an assertion, but never beyond the end of the identity itself.
-    pub fn put(&self, claims: Vec<u8>, assertion: Assertion, now: Duration, identity: Option<&Identity<'_>>) {
+    pub(super) fn put(
+        &self,
+        kid: &str,
+        claims: Vec<u8>,
+        assertion: Assertion,
+        now: Duration,
+        identity: Option<&Identity<'_>>,
+    ) {
         if claims.len() > MAX_CLAIMS_BYTES {
             return;
         }
@@ -69,16 +77,19 @@ impl Kept {
             Some(Err(_)) => return,
             None => until,
         };
-        self.store.borrow_mut().put(claims, (assertion, until));
+        self.store.borrow_mut().of(kid).put(claims, (assertion, until));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claims::Shed;
+    use crate::value::Object;
     use crate::value::protobuf::{Struct, build};
     use serde_json::json;
 
+    const KID: &str = "a";
     const NOW: Duration = Duration::from_secs(1000);
 
     fn assertion() -> Assertion {
@@ -87,21 +98,30 @@ mod tests {
 
     #[test]
     fn an_assertion_is_used_again_for_its_time() {
-        let kept = Kept::new(Duration::from_secs(10));
+        let kept = Cache::new(Duration::from_secs(10));
         let key = b"{}".to_vec();
-        kept.put(key.clone(), assertion(), NOW, None);
-        assert_eq!(kept.get(&key, NOW + Duration::from_millis(9999)), Some(assertion()));
-        assert_eq!(kept.get(&key, NOW + Duration::from_secs(10)), None);
+        kept.put(KID, key.clone(), assertion(), NOW, None);
+        assert_eq!(kept.get(KID, &key, NOW + Duration::from_millis(9999)), Some(assertion()));
+        assert_eq!(kept.get(KID, &key, NOW + Duration::from_secs(10)), None);
     }
 
     #[test]
     fn an_assertion_does_not_outlive_its_identity() {
-        let kept = Kept::new(Duration::from_secs(10));
+        let kept = Cache::new(Duration::from_secs(10));
         let bytes = build::object(&json!({"sub": "ann", "exp": 1002}));
-        let identity = Identity::Object(Struct::new(&bytes).members().collect());
+        let identity = Identity::Object(Object::Struct(Struct::new(&bytes)).members().collect());
         let key = b"{}".to_vec();
-        kept.put(key.clone(), assertion(), NOW, Some(&identity));
-        assert!(kept.get(&key, NOW + Duration::from_secs(1)).is_some());
-        assert_eq!(kept.get(&key, NOW + Duration::from_secs(2)), None);
+        kept.put(KID, key.clone(), assertion(), NOW, Some(&identity));
+        assert!(kept.get(KID, &key, NOW + Duration::from_secs(1)).is_some());
+        assert_eq!(kept.get(KID, &key, NOW + Duration::from_secs(2)), None);
+    }
+
+    #[test]
+    fn a_new_key_empties_the_store() {
+        let kept = Cache::new(Duration::from_secs(10));
+        let key = b"{}".to_vec();
+        kept.put(KID, key.clone(), assertion(), NOW, None);
+        assert_eq!(kept.get("b", &key, NOW), None);
+        assert_eq!(kept.get(KID, &key, NOW), None);
     }
 }

@@ -1,37 +1,36 @@
-use crate::attester::cache::Assertion;
-use crate::attester::route::Route;
-use crate::claims::{Facts, RequestLine};
-use crate::host::{Host, Level};
+//! A request as far as it is understood.
+
+use super::assertion::Assertion;
+use super::refusal::Refusal;
+use super::route::Route;
+use crate::actor::OnUnverifiable;
+use crate::claims::{Binding, Facts, RequestLine};
+use crate::config::Config;
+use crate::host::{ProcessHost as _, RequestHost};
 use crate::http::authority::Authority;
-use crate::http::fields::Headers;
+use crate::http::fields::Fields;
 use crate::identity::{Evidence, Identity, IdentitySource};
 
-/// A request as far as it has been understood.
+/// A request with its identity, and what else its claims are made of.
 pub(super) struct Request<'a, H> {
     pub(super) host: &'a H,
-    pub(super) headers: &'a Headers,
     pub(super) route: &'a Route,
-    pub(super) identity: Option<(Identity<'a>, &'a IdentitySource)>,
-    pub(super) line: RequestLine<'a>,
-    pub(super) authority: Option<Authority>,
-    pub(super) actor: Option<String>,
+    headers: &'a Fields<'a>,
+    identity: Option<(Identity<'a>, &'a IdentitySource)>,
+    line: RequestLine<'a>,
+    authority: Option<Authority>,
+    actor: Option<String>,
 }
 
-impl<'a, H: Host> Request<'a, H> {
-    /// The request with its identity; the rest is found out when it is needed.
-    pub(super) fn new(
-        host: &'a H,
-        headers: &'a Headers,
-        route: &'a Route,
-        evidence: &'a Evidence<'a, H>,
-        sources: &'a [IdentitySource],
-    ) -> Self {
-        let identity = evidence.identity(sources);
-        if host.logs_debug() {
+impl<'a, H: RequestHost> Request<'a, H> {
+    /// The request with its identity; [`Request::complete`] finds out the rest.
+    pub(super) fn new(host: &'a H, headers: &'a Fields<'a>, route: &'a Route, config: &'a Config) -> Self {
+        let identity = Evidence::new(host, headers).identity(&config.identity_sources);
+        host.process().debug(|| {
             let source = identity.as_ref().map_or("no source, anonymous".into(), |(_, source)| source.label());
-            host.log(Level::Debug, &format!("identity from {source}"));
-        }
-        Self { host, headers, route, identity, line: RequestLine::default(), authority: None, actor: None }
+            format!("identity from {source}")
+        });
+        Self { host, route, headers, identity, line: RequestLine::default(), authority: None, actor: None }
     }
 
     pub(super) fn is_anonymous(&self) -> bool {
@@ -40,6 +39,40 @@ impl<'a, H: Host> Request<'a, H> {
 
     pub(super) fn identity(&self) -> Option<&Identity<'a>> {
         self.identity.as_ref().map(|(identity, _)| identity)
+    }
+
+    /// Finds out what else the claims are made of, as far as the configuration asks for it.
+    pub(super) fn complete(mut self, config: &Config) -> Result<Self, Refusal> {
+        if !config.claims.bind.is_empty() {
+            self.line = bound_line(self.headers, &config.claims.bind)?;
+        }
+        if self.route.plan.needs_host() {
+            let authority = Authority::parse(self.headers.first(":authority"));
+            self.authority = Some(authority.ok_or(Refusal::BadHost)?);
+        }
+        self.actor = self.incoming_actor(config)?;
+        Ok(self)
+    }
+
+    /// The `act` claim that an incoming assertion makes, where actors are configured.
+    fn incoming_actor(&self, config: &Config) -> Result<Option<String>, Refusal> {
+        let Some(actors) = &config.claims.actors else { return Ok(None) };
+        let mut incoming = self.headers.values(config.assertion_header.as_str());
+        let Some(value) = incoming.next() else { return Ok(None) };
+        let prefix = config.assertion_prefix.as_bytes();
+        // Two values contradict each other: then neither can be verified.
+        let token = value.strip_prefix(prefix).filter(|_| incoming.next().is_none()).unwrap_or_default();
+        let audience = Authority::parse(self.headers.first(":authority"));
+        let audience = audience.as_ref().map_or("", Authority::host);
+        let host = self.host.process();
+        match actors.act(token, audience, host.now().as_secs()) {
+            Ok(act) => Ok(Some(act)),
+            Err(reason) if actors.on_unverifiable == OnUnverifiable::Deny => Err(Refusal::BadActor(reason)),
+            Err(reason) => {
+                host.debug(|| format!("dropped an incoming assertion: {reason}"));
+                Ok(None)
+            }
+        }
     }
 
     /// All that an assertion's claims are made of.
@@ -58,8 +91,20 @@ impl<'a, H: Host> Request<'a, H> {
     }
 }
 
+/// What assertions can be bound to, with all that they are to be bound to.
+fn bound_line<'a>(headers: &Fields<'a>, bind: &[Binding]) -> Result<RequestLine<'a>, Refusal> {
+    let line = line(headers);
+    let lacks = |binding: &Binding| match binding {
+        Binding::Method => line.method.is_empty(),
+        Binding::Path => line.path.is_empty(),
+        Binding::RequestId => line.request_id.is_empty(),
+        Binding::Authority => false,
+    };
+    if bind.iter().any(lacks) { Err(Refusal::Unbound) } else { Ok(line) }
+}
+
 /// The parts of a request that its assertion can be bound to.
-pub(super) fn line(headers: &Headers) -> RequestLine<'_> {
+fn line<'a>(headers: &Fields<'a>) -> RequestLine<'a> {
     let text = |name| str::from_utf8(headers.first(name)).unwrap_or_default();
     let path = text(":path");
     RequestLine {
@@ -71,6 +116,6 @@ pub(super) fn line(headers: &Headers) -> RequestLine<'_> {
 }
 
 /// The scheme as Envoy understands it: of the connection, or of a trusted proxy before it.
-pub(super) fn scheme(headers: &Headers) -> &'static str {
+pub(super) fn scheme(headers: &Fields<'_>) -> &'static str {
     if headers.first(":scheme").eq_ignore_ascii_case(b"http") { "http" } else { "https" }
 }

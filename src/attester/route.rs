@@ -1,100 +1,88 @@
-//! What holds for a route: the plugin's settings, or those and what the route's metadata overrides.
+//! What holds for a route: the plugin's settings, or those and what the route overrides.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
-use crate::claims::Plan;
-use crate::config::{OnMissingIdentity, PluginClaims, Settings};
-use crate::host::{Host, Level, Unreadable};
-use crate::value::protobuf::metadata_namespace;
+use super::refusal::Refusal;
+use crate::claims::{OnMissingIdentity, Plan, PluginClaims, Settings};
+use crate::config::for_route;
+use crate::host::{Level, ProcessHost as _, RequestHost, RouteSettings, Unreadable};
 
-/// The namespace of route metadata that is the filter's.
-const NAMESPACE: &str = "attestation";
-/// Metadata that is read anew rather than kept beyond this many different ones.
+/// Settings that are read anew rather than kept beyond this many different ones.
 const MAX_ROUTES: usize = 1024;
 
 /// What holds for a route, worked out.
 #[derive(Debug)]
-pub struct Route {
+pub(super) struct Route {
     /// Whether an assertion is injected.
-    pub pass_identity_headers: bool,
-    /// What happens to a request of nobody.
-    pub on_missing_identity: OnMissingIdentity,
+    pub(super) pass_identity_headers: bool,
+    /// What to do with a request without an identity.
+    pub(super) on_missing_identity: OnMissingIdentity,
     /// The claims.
-    pub plan: Plan,
+    pub(super) plan: Plan,
 }
 
-/// A route whose metadata cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BadRoute;
-
-/// The routes that a worker has seen, by their metadata.
-#[derive(Debug)]
-pub struct Routes {
-    settings: Settings,
-    plugin: Rc<PluginClaims>,
-    default: Rc<Route>,
-    seen: RefCell<BTreeMap<Vec<u8>, Verdict>>,
-}
-
-/// What metadata turned out to be.
-type Verdict = Result<Rc<Route>, BadRoute>;
-
-impl Routes {
-    /// Routes under these settings.
-    #[must_use]
-    pub fn new(settings: Settings, plugin: Rc<PluginClaims>) -> Self {
-        let default = Rc::new(route(&settings, &plugin));
-        Self { settings, plugin, default, seen: RefCell::default() }
+impl Route {
+    pub(super) fn new(settings: &Settings, plugin: &PluginClaims) -> Self {
+        Self {
+            pass_identity_headers: settings.pass_identity_headers,
+            on_missing_identity: settings.on_missing_identity,
+            plan: Plan::new(settings, plugin),
+        }
     }
+}
 
-    /// What holds for the current request's route.
-    ///
-    /// # Errors
-    /// [`BadRoute`] if its metadata is invalid, which is logged when it is first seen.
-    pub fn current(&self, host: &impl Host) -> Verdict {
-        let metadata = host.route_metadata().map_err(|Unreadable| {
-            refuse(host, "its metadata cannot be read");
-            BadRoute
-        })?;
-        if metadata.is_empty() {
-            return Ok(Rc::clone(&self.default));
+/// The settings of routes that a worker has seen, and what they turned out to be.
+#[derive(Debug, Default)]
+pub(super) struct SeenRoutes(RefCell<BTreeMap<Vec<u8>, Verdict>>);
+
+/// None for settings that cannot be used.
+type Verdict = Option<Arc<Route>>;
+
+/// The plugin's side of every route.
+pub(super) struct RouteDefaults<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) plugin: &'a PluginClaims,
+    pub(super) route: &'a Arc<Route>,
+}
+
+impl SeenRoutes {
+    /// What holds for a request's route.
+    pub(super) fn current(&self, defaults: &RouteDefaults<'_>, host: &impl RequestHost) -> Result<Arc<Route>, Refusal> {
+        let settings = match host.route_settings() {
+            Ok(None) => return Ok(Arc::clone(defaults.route)),
+            Ok(Some(settings)) => settings,
+            Err(Unreadable) => {
+                refuse(host, "its metadata cannot be read");
+                return Err(Refusal::BadRoute);
+            }
+        };
+        if let Some(known) = self.0.borrow().get(settings.key) {
+            return known.clone().ok_or(Refusal::BadRoute);
         }
-        if let Some(known) = self.seen.borrow().get(&metadata) {
-            return known.clone();
-        }
-        let route = self.read(&metadata, host);
-        let mut seen = self.seen.borrow_mut();
+        let route = read(defaults, settings, host);
+        let mut seen = self.0.borrow_mut();
         if seen.len() >= MAX_ROUTES {
             seen.clear();
         }
-        seen.insert(metadata, route.clone());
-        route
+        seen.insert(settings.key.to_vec(), route.clone());
+        route.ok_or(Refusal::BadRoute)
     }
+}
 
-    fn read(&self, metadata: &[u8], host: &impl Host) -> Verdict {
-        let Some(overrides) = metadata_namespace(metadata, NAMESPACE) else { return Ok(Rc::clone(&self.default)) };
-        match self.settings.for_route(overrides) {
-            Ok(settings) if settings == self.settings => Ok(Rc::clone(&self.default)),
-            Ok(settings) => Ok(Rc::new(route(&settings, &self.plugin))),
-            Err(error) => {
-                refuse(host, &error.to_string());
-                Err(BadRoute)
-            }
+fn read(defaults: &RouteDefaults<'_>, settings: RouteSettings<'_>, host: &impl RequestHost) -> Verdict {
+    match for_route(defaults.settings, settings.members) {
+        Ok(settings) if settings == *defaults.settings => Some(Arc::clone(defaults.route)),
+        Ok(settings) => Some(Arc::new(Route::new(&settings, defaults.plugin))),
+        Err(error) => {
+            refuse(host, &error.to_string());
+            None
         }
     }
 }
 
-fn route(settings: &Settings, plugin: &PluginClaims) -> Route {
-    Route {
-        pass_identity_headers: settings.pass_identity_headers,
-        on_missing_identity: settings.on_missing_identity,
-        plan: Plan::new(settings, plugin),
-    }
-}
-
-fn refuse(host: &impl Host, reason: &str) {
+fn refuse(host: &impl RequestHost, reason: &str) {
     let name = host.route_name();
-    host.log(Level::Error, &format!("route {name:?}: {reason}; requests on it are answered 500"));
+    host.process().log(Level::Error, &format!("route {name:?}: {reason}; requests on it are answered 500"));
 }

@@ -15,25 +15,46 @@ const KEY_B: &str = include_str!("../../tests/vectors/signing-key-b.b64");
 const HEADER: &str = "x-pomerium-jwt-assertion";
 const JWT_AUTHN: &str = "envoy.filters.http.jwt_authn";
 
-fn attester(mut config: Json) -> Attester {
+/// The filter in one thread.
+struct Filter {
+    attester: Attester,
+    worker: Worker,
+}
+
+impl Filter {
+    fn new(config: &[u8], host: &FakeHost) -> Self {
+        let attester = Attester::new(Config::read(config, |_| None).unwrap(), host).ok().unwrap();
+        Self { worker: attester.worker(), attester }
+    }
+
+    fn on_request(&self, host: &FakeHost) -> Decision {
+        self.attester.on_request(&self.worker, host)
+    }
+
+    fn use_keys(&self, text: &str) {
+        let keyring = Keyring::from_text(text.as_bytes(), SignerChoice::Auto, &FakeHost::default());
+        self.attester.use_keys(keyring.ok().unwrap());
+    }
+}
+
+fn attester(mut config: Json) -> Filter {
     let members = config.as_object_mut().unwrap();
     members.entry("signing_key").or_insert(KEY_A.into());
-    let config = Config::read(config.to_string().as_bytes(), |_| None).unwrap();
-    Attester::new(config, &FakeHost::default()).ok().unwrap()
+    Filter::new(config.to_string().as_bytes(), &FakeHost::default())
 }
 
 fn get(authority: &str) -> FakeHost {
     FakeHost::request(&[(":method", "GET"), (":path", "/app"), (":scheme", "https"), (":authority", authority)])
 }
 
-fn forwarded(attester: &Attester, host: &FakeHost) -> Changes {
+fn forwarded(attester: &Filter, host: &FakeHost) -> Changes {
     match attester.on_request(host) {
         Decision::Forward(changes) => changes,
         Decision::Respond(response) => panic!("{} {}", response.status, String::from_utf8_lossy(&response.body)),
     }
 }
 
-fn refused(attester: &Attester, host: &FakeHost) -> u32 {
+fn refused(attester: &Filter, host: &FakeHost) -> u32 {
     match attester.on_request(host) {
         Decision::Forward(_) => panic!("forwarded"),
         Decision::Respond(response) => response.status,
@@ -49,7 +70,7 @@ fn decode(part: &str) -> Vec<u8> {
 }
 
 /// The claims of the assertion that the request gets.
-fn claims(attester: &Attester, host: &FakeHost) -> Json {
+fn claims(attester: &Filter, host: &FakeHost) -> Json {
     let changes = forwarded(attester, host);
     let token = value(&changes, HEADER).unwrap();
     serde_json::from_slice(&decode(token.split('.').nth(1).unwrap())).unwrap()
@@ -157,7 +178,7 @@ fn the_first_source_that_yields_anything_wins() {
     ]);
     let attester = attester(json!({"identity_sources": sources}));
     let mut host = get("a");
-    host.certificate = Some("spiffe://cluster/ann");
+    host.certificate = Some(b"spiffe://cluster/ann".to_vec());
     assert_eq!(claims(&attester, &host)["sub"], "spiffe://cluster/ann");
     let host = host.with_headers(&[("x-user", "header-ann"), ("x-groups", "a, b,,c"), ("x-groups", "d")]);
     let by_header = claims(&attester, &host);
@@ -345,7 +366,7 @@ fn a_kept_assertion_is_used_again_by_the_same_only() {
     assert_eq!(token(&ann), first);
     assert_ne!(token(&get("a")), first);
     assert_ne!(token(&get("b").with_metadata(&json!({JWT_AUTHN: {"p": {"sub": "ann"}}}))), first);
-    attester.use_keys(Keyring::from_text(KEY_B.as_bytes(), Default::default(), &ann).ok().unwrap());
+    attester.use_keys(KEY_B);
     assert_ne!(token(&ann), first);
 }
 
@@ -360,22 +381,18 @@ fn without_reuse_every_request_has_its_own_assertion() {
 
 #[test]
 fn without_keys_everything_waits() {
-    let config = Config::read(br#"{"signing_key_file": "/k"}"#, |_| None).unwrap();
-    let attester = Attester::new(config, &FakeHost::default()).ok().unwrap();
+    let attester = Filter::new(br#"{"signing_key_file": "/k"}"#, &FakeHost::default());
     let Decision::Respond(response) = attester.on_request(&get("a")) else { panic!("forwarded") };
     assert_eq!(response.status, 503);
     assert!(response.headers.iter().any(|(name, _)| *name == "retry-after"));
-    attester.use_keys(Keyring::from_text(KEY_A.as_bytes(), Default::default(), &FakeHost::default()).ok().unwrap());
+    attester.use_keys(KEY_A);
     forwarded(&attester, &get("a"));
 }
 
 #[test]
 fn the_ephemeral_key_is_shared_announced_once_and_not_published() {
     let host = get("a");
-    let attesters = [0, 1].map(|_| {
-        let config = Config::read(b"", |_| None).unwrap();
-        Attester::new(config, &host).ok().unwrap()
-    });
+    let attesters = [0, 1].map(|_| Filter::new(b"", &host));
     let kids = attesters.each_ref().map(|attester| {
         forwarded(attester, &host);
         host.filter_state.borrow()["attestation.kid"].clone()
@@ -405,11 +422,10 @@ fn user_endpoints_answer_users_only() {
 #[test]
 fn a_host_that_fails_is_counted_and_replaced() {
     let host = get("a");
-    host.sign.set(Sign::Works);
-    let config = Config::read(json!({"signing_key": KEY_A}).to_string().as_bytes(), |_| None).unwrap();
-    let attester = Attester::new(config, &host).ok().unwrap();
+    host.set_sign(Sign::Works);
+    let attester = Filter::new(json!({"signing_key": KEY_A}).to_string().as_bytes(), &host);
     forwarded(&attester, &host);
-    host.sign.set(Sign::Missing);
+    host.set_sign(Sign::Missing);
     forwarded(&attester, &host);
     assert_eq!((host.count(Counter::SignedByHost), host.count(Counter::SignFallbacks)), (1, 1));
 }

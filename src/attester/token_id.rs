@@ -4,13 +4,13 @@ use std::cell::RefCell;
 
 use uuid::{Builder, fmt::Hyphenated};
 
-use crate::host::Host;
+use crate::host::ProcessHost;
 
 const POOL_BYTES: usize = 1024;
 
 /// Random bytes, each given out once.
 #[derive(Debug)]
-pub struct RandomPool(RefCell<Pool>);
+pub(super) struct RandomPool(RefCell<Pool>);
 
 #[derive(Debug)]
 struct Pool {
@@ -26,7 +26,7 @@ impl Default for RandomPool {
 
 impl RandomPool {
     /// A random UUID (RFC 9562, section 5.4) as text; none if the host gives no randomness.
-    pub fn uuid_v4(&self, host: &impl Host) -> Option<String> {
+    pub(super) fn uuid_v4(&self, host: &impl ProcessHost) -> Option<String> {
         let mut pool = self.0.borrow_mut();
         if pool.left < 16 {
             if !host.fill_random(&mut *pool.bytes) {

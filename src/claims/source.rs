@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::plan::Facts;
+use super::facts::Facts;
+use super::settings::{Audience, ClaimRule, IssuerFormat, Settings};
 use super::value::{Constant, Resolved, scalar_text};
-use crate::config::{Audience, ClaimRule, IssuerFormat, Settings};
 use crate::http::authority::Authority;
 use crate::identity::{Claim, Identity};
-use crate::value::protobuf::Value;
+use crate::value::Value;
 
 #[derive(Debug)]
 pub(super) enum Source {

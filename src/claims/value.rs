@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use crate::identity::Claim;
-use crate::value::protobuf::{List, Struct, Value};
+use crate::value::{List, Object, Value};
 
 /// Nesting beyond this is nobody's claim, and each level costs stack.
 const MAX_DEPTH: usize = 100;
@@ -87,14 +87,14 @@ pub(super) fn scalar_text(value: Value<'_>) -> Option<Cow<'_, str>> {
         Value::String(bytes) => str::from_utf8(bytes).ok().map(Cow::Borrowed),
         Value::Number(number) => json_number(number).map(Cow::Owned),
         Value::Bool(bool) => Some(Cow::Borrowed(if bool { "true" } else { "false" })),
-        Value::Null | Value::Struct(_) | Value::List(_) => None,
+        Value::Null | Value::Object(_) | Value::List(_) => None,
     }
 }
 
 fn value_text(value: Value<'_>) -> Result<String, Unrepresentable> {
     match value {
         Value::Null => Ok(String::new()),
-        Value::Struct(_) | Value::List(_) => {
+        Value::Object(_) | Value::List(_) => {
             let mut json = Vec::new();
             write_value(value, MAX_DEPTH, &mut json)?;
             String::from_utf8(json).map_err(|_| Unrepresentable)
@@ -147,14 +147,14 @@ fn write_value(value: Value<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), 
         Value::Bool(bool) => out.extend_from_slice(if bool { b"true" } else { b"false" }),
         Value::Number(number) => out.extend_from_slice(json_number(number).ok_or(Unrepresentable)?.as_bytes()),
         Value::String(bytes) => write_text(str::from_utf8(bytes).map_err(|_| Unrepresentable)?, out),
-        Value::Struct(object) => write_object(object, depth.checked_sub(1).ok_or(Unrepresentable)?, out)?,
+        Value::Object(object) => write_object(object, depth.checked_sub(1).ok_or(Unrepresentable)?, out)?,
         Value::List(list) => write_list(list, depth.checked_sub(1).ok_or(Unrepresentable)?, out)?,
     }
     Ok(())
 }
 
 /// An object with its members sorted: protobuf has no order of its own.
-fn write_object(object: Struct<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), Unrepresentable> {
+fn write_object(object: Object<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), Unrepresentable> {
     let mut members: Vec<(&[u8], usize, Value<'_>)> =
         object.members().enumerate().map(|(place, (name, value))| (name, place, value)).collect();
     members.sort_unstable_by_key(|(name, place, _)| (*name, usize::MAX - place));

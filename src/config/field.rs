@@ -7,17 +7,21 @@ use serde_json::{Map, Value as Json};
 
 use super::error::{ConfigError, show};
 use crate::claims::json_number;
-use crate::value::protobuf::{List, Struct, Value};
+use crate::value::{List, Object, Value};
 
 /// Deeper than any configuration that a person writes.
 const MAX_DEPTH: usize = 100;
 
-/// The object in a `google.protobuf.Struct`; none if a string is not UTF-8, or a number not finite, or it is too deep.
-pub(super) fn to_json(object: Struct<'_>) -> Option<Map<String, Json>> {
-    members_to_json(object, MAX_DEPTH)
+/// The object as JSON; none if it is malformed or too deep, a string is not UTF-8, or a number is not finite.
+pub(super) fn to_json(object: Object<'_>) -> Option<Map<String, Json>> {
+    let is_well_formed = match object {
+        Object::Struct(members) => members.is_well_formed(),
+        Object::Json(_) => true,
+    };
+    members_to_json(object, MAX_DEPTH).filter(|_| is_well_formed)
 }
 
-fn members_to_json(object: Struct<'_>, depth: usize) -> Option<Map<String, Json>> {
+fn members_to_json(object: Object<'_>, depth: usize) -> Option<Map<String, Json>> {
     let depth = depth.checked_sub(1)?;
     object.members().map(|(name, value)| Some((text(name)?, value_to_json(value, depth)?))).collect()
 }
@@ -33,7 +37,7 @@ fn value_to_json(value: Value<'_>, depth: usize) -> Option<Json> {
         Value::Bool(bool) => Json::Bool(bool),
         Value::Number(number) => json(number)?,
         Value::String(bytes) => Json::String(text(bytes)?),
-        Value::Struct(object) => Json::Object(members_to_json(object, depth)?),
+        Value::Object(object) => Json::Object(members_to_json(object, depth)?),
         Value::List(list) => Json::Array(list_to_json(list, depth)?),
     })
 }

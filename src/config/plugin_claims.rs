@@ -1,51 +1,24 @@
+//! What the plugin, and no route, decides about claims.
+
 use serde_json::Value as Json;
 
 use super::field::{Field, Kind, Members};
-use super::{ClaimHeader, ConfigError, OWN_CLAIMS, claim_headers};
+use super::{ConfigError, OWN_CLAIMS};
 use crate::actor::{Actors, OnUnverifiable, Peer, PeerKey};
-use crate::claims::Shed;
+use crate::claims::{Binding, ClaimHeader, PluginClaims, Shed};
+use crate::http::header_name::HeaderName;
 
 /// Claims that every assertion has, so that none of them can be shed but the groups.
 const NEVER_SHED: [&str; 5] = ["sub", "user", "email", "name", "sid"];
 
-/// What of a request an assertion is bound to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Binding {
-    /// `htm`: the method (RFC 9449, section 4.2).
-    Method,
-    /// `htu`: scheme and authority of the URI.
-    Authority,
-    /// `htu`: the path of the URI, without query.
-    Path,
-    /// `request_id`: the value of `x-request-id`.
-    RequestId,
-}
-
-/// What the plugin, and no route, decides about claims.
-#[derive(Debug, Default)]
-pub struct PluginClaims {
-    /// Unsigned claim headers.
-    pub headers: Vec<ClaimHeader>,
-    /// What of the request is in the assertion.
-    pub bind: Vec<Binding>,
-    /// Whether `idsrc` names the source of the identity.
-    pub provenance: bool,
-    /// Claims to do without, in this order, where the assertion would be too long.
-    pub shed: Vec<String>,
-    /// Whose incoming assertions become `act`.
-    pub actors: Option<Actors>,
-}
-
-impl PluginClaims {
-    pub(super) fn read(members: &mut Members) -> Result<Self, ConfigError> {
-        Ok(Self {
-            headers: members.take("jwt_claims_headers").map(claim_headers).transpose()?.unwrap_or_default(),
-            bind: members.take("bind").map(bindings).transpose()?.unwrap_or_default(),
-            provenance: members.take("provenance").map(|field| field.bool()).transpose()?.unwrap_or(false),
-            shed: members.take("shed").map(shed).transpose()?.unwrap_or_default(),
-            actors: members.take("actor").map(actors).transpose()?,
-        })
-    }
+pub(super) fn read(members: &mut Members) -> Result<PluginClaims, ConfigError> {
+    Ok(PluginClaims {
+        headers: members.take("jwt_claims_headers").map(claim_headers).transpose()?.unwrap_or_default(),
+        bind: members.take("bind").map(bindings).transpose()?.unwrap_or_default(),
+        provenance: members.take("provenance").map(|field| field.bool()).transpose()?.unwrap_or(false),
+        shed: members.take("shed").map(shed).transpose()?.unwrap_or_default(),
+        actors: members.take("actor").map(actors).transpose()?,
+    })
 }
 
 fn bindings(field: Field) -> Result<Vec<Binding>, ConfigError> {
@@ -105,4 +78,32 @@ fn peer_key(field: Field) -> Result<(String, PeerKey), ConfigError> {
     let error = field.error("a public JWK with kid, P-256 or RSA of 2048 to 4096 bits");
     let jwk: Json = field.into_json();
     PeerKey::from_jwk(&jwk).filter(|_| jwk.get("d").is_none()).ok_or(error)
+}
+
+/// The three forms: a map of header to claim, a list of claims, and such a list as one string with commas.
+fn claim_headers(field: Field) -> Result<Vec<ClaimHeader>, ConfigError> {
+    match field.kind() {
+        Kind::Object => {
+            let named = field.entries()?.into_iter().map(|(name, claim)| {
+                let allowed = "header names as HTTP allows them, each with the name of a claim";
+                let header = HeaderName::parse(&name).ok_or_else(|| claim.named_error(&name, allowed))?;
+                Ok(ClaimHeader { header, claim: claim.non_empty_text()? })
+            });
+            named.collect()
+        }
+        Kind::List => field.items()?.into_iter().map(claim_header).collect(),
+        _ => field
+            .comma_separated("a map of header to claim, a list of claims, or claims with commas between")?
+            .into_iter()
+            .map(claim_header)
+            .collect(),
+    }
+}
+
+fn claim_header(field: Field) -> Result<ClaimHeader, ConfigError> {
+    let (error, claim) = field.text_or("a claim whose name can end a header name; the map form takes any claim")?;
+    match HeaderName::for_claim(&claim) {
+        Some(header) => Ok(ClaimHeader { header, claim }),
+        None => Err(error),
+    }
 }

@@ -1,117 +1,39 @@
+//! What a route can override.
+
 use serde_json::Value as Json;
 
 use super::field::{Field, Kind, Members};
 use super::{ConfigError, OWN_CLAIMS};
-use crate::value::protobuf::Struct;
+use crate::claims::{Audience, ClaimRule, IssuerFormat, OnMissingIdentity, Settings};
+use crate::value::Object;
 
-/// The shape of `iss` where it comes from the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum IssuerFormat {
-    /// `app.example.com`
-    #[default]
-    HostOnly,
-    /// `https://app.example.com/`
-    Uri,
+/// The settings with what a route's metadata overrides.
+///
+/// # Errors
+/// A [`ConfigError`] that names the member; then none of it must be used.
+pub fn for_route(settings: &Settings, members: Object<'_>) -> Result<Settings, ConfigError> {
+    const PLACE: &str = "metadata attestation";
+    let object = super::field::to_json(members);
+    let object = object.ok_or_else(|| ConfigError::invalid(PLACE, "something else", "an object"))?;
+    let mut members = Members::new(PLACE.into(), object);
+    let mut settings = settings.clone();
+    apply(&mut settings, &mut members)?;
+    members.finish()?;
+    Ok(settings)
 }
 
-/// The audience of an assertion, in the shape that was configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Audience {
-    /// A single string.
-    One(String),
-    /// A list of at least one.
-    Many(Vec<String>),
-}
-
-/// What happens to a request of nobody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnMissingIdentity {
-    /// It gets an assertion with empty claims.
-    #[default]
-    Sign,
-    /// It goes on without one.
-    Skip,
-    /// It is answered 401.
-    Deny,
-}
-
-/// Where an extra or re-mapped claim comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClaimRule {
-    /// Member names to walk down the identity, at least one.
-    From(Vec<String>),
-    /// A constant.
-    Value(Json),
-}
-
-/// What a route's metadata can override.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Whether an assertion is injected at all.
-    pub pass_identity_headers: bool,
-    /// `iss`, if it does not come from the host.
-    pub issuer: Option<String>,
-    /// The shape of `iss` if it does.
-    pub issuer_format: IssuerFormat,
-    /// `aud`, if it is not the host.
-    pub audience: Option<Audience>,
-    /// The groups that may be named, sorted, if not all.
-    pub groups_filter: Option<Vec<String>>,
-    /// What happens to a request of nobody.
-    pub on_missing_identity: OnMissingIdentity,
-    /// Extra and re-mapped claims; of two with the same name the later counts.
-    pub claims: Vec<(String, ClaimRule)>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            pass_identity_headers: true,
-            issuer: None,
-            issuer_format: IssuerFormat::default(),
-            audience: None,
-            groups_filter: None,
-            on_missing_identity: OnMissingIdentity::default(),
-            claims: Vec::new(),
-        }
+/// Takes what is set among the members.
+pub(super) fn apply(settings: &mut Settings, members: &mut Members) -> Result<(), ConfigError> {
+    set(members, "pass_identity_headers", |field| field.bool(), &mut settings.pass_identity_headers)?;
+    set(members, "issuer", |field| field.non_empty_text().map(Some), &mut settings.issuer)?;
+    set(members, "jwt_issuer_format", issuer_format, &mut settings.issuer_format)?;
+    set(members, "audience", |field| audience(field).map(Some), &mut settings.audience)?;
+    set(members, "jwt_groups_filter", |field| groups(field).map(Some), &mut settings.groups_filter)?;
+    set(members, "on_missing_identity", on_missing_identity, &mut settings.on_missing_identity)?;
+    if let Some(field) = members.take("claims") {
+        settings.claims.extend(claims(field)?);
     }
-}
-
-impl Settings {
-    /// These settings with what a route's `filter_metadata.attestation` overrides.
-    ///
-    /// # Errors
-    /// A [`ConfigError`] that names the member; then none of it must be used.
-    pub fn for_route(&self, metadata: Struct<'_>) -> Result<Self, ConfigError> {
-        const PLACE: &str = "metadata attestation";
-        let object = super::field::to_json(metadata).filter(|_| metadata.is_well_formed());
-        let object = object.ok_or_else(|| ConfigError::invalid(PLACE, "something else", "an object"))?;
-        let mut members = Members::new(PLACE.into(), object);
-        let mut settings = self.clone();
-        settings.apply(&mut members)?;
-        members.finish()?;
-        Ok(settings)
-    }
-
-    /// The rule for a claim.
-    #[must_use]
-    pub fn rule(&self, claim: &str) -> Option<&ClaimRule> {
-        self.claims.iter().rev().find(|(name, _)| name == claim).map(|(_, rule)| rule)
-    }
-
-    /// Takes what is set among the members.
-    pub(super) fn apply(&mut self, members: &mut Members) -> Result<(), ConfigError> {
-        set(members, "pass_identity_headers", |field| field.bool(), &mut self.pass_identity_headers)?;
-        set(members, "issuer", |field| field.non_empty_text().map(Some), &mut self.issuer)?;
-        set(members, "jwt_issuer_format", issuer_format, &mut self.issuer_format)?;
-        set(members, "audience", |field| audience(field).map(Some), &mut self.audience)?;
-        set(members, "jwt_groups_filter", |field| groups(field).map(Some), &mut self.groups_filter)?;
-        set(members, "on_missing_identity", on_missing_identity, &mut self.on_missing_identity)?;
-        if let Some(field) = members.take("claims") {
-            self.claims.extend(claims(field)?);
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 fn set<T>(

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::claims::{Audience, ClaimRule};
 use crate::value::protobuf::build;
 
 fn read(config: &Json) -> Result<Config, ConfigError> {

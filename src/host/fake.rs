@@ -1,40 +1,53 @@
-//! A host made by hand, for tests: what it gives is set, what it is told is kept.
+//! A host made by hand, for tests, fuzzing and the bench: what it gives is set, what it is told is kept.
+#![allow(clippy::unwrap_used, missing_docs, reason = "of use in tests only")]
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::{Expected, Host, Level, Unreadable};
-use crate::host::metrics::{Counter, Gauge, Histogram};
-use crate::http::fields::Headers;
-use crate::identity::CertificateField;
-use crate::value::protobuf::{build, put_bytes};
+use super::{
+    Algorithm, CertificateField, Counter, Expected, Gauge, Histogram, HostKey, Level, ProcessHost, RequestHost,
+    RouteSettings, SharedData, Unreadable,
+};
+use crate::http::fields::Fields;
+use crate::keys::feed::Fetch;
+use crate::proxy::wire::{metadata_namespace, signature_in};
+use crate::value::Object;
+use crate::value::protobuf::build;
 
-/// How the fake's `sign` behaves.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sign {
-    /// There is no such function.
+/// How the host signs.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Sign {
+    /// It cannot.
     Missing,
-    /// It signs, with another library than the filter's.
+    /// With another library than the core's.
     Works,
-    /// It answers this signature.
-    Answers(&'static [u8]),
+    /// What it has signed first with a key, again and again: it costs next to nothing.
+    Repeats,
+    /// The foreign function `sign` answers this.
+    Answers(Vec<u8>),
 }
 
-pub(crate) struct FakeHost {
-    pub(crate) now: Cell<Duration>,
-    pub(crate) headers: Vec<(Vec<u8>, Vec<u8>)>,
-    pub(crate) metadata: Option<Vec<u8>>,
-    pub(crate) route_metadata: Result<Vec<u8>, Unreadable>,
-    pub(crate) certificate: Option<&'static str>,
-    pub(crate) sign: Cell<Sign>,
-    pub(crate) reachable: Cell<bool>,
-    pub(crate) shared: RefCell<BTreeMap<String, (Vec<u8>, u32)>>,
-    pub(crate) log: RefCell<Vec<String>>,
-    pub(crate) counters: RefCell<BTreeMap<Counter, u64>>,
-    pub(crate) filter_state: RefCell<BTreeMap<String, String>>,
-    pub(crate) random: Cell<u64>,
+/// A process with one request in it.
+pub struct FakeHost {
+    pub now: Cell<Duration>,
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// A serialised `envoy.config.core.v3.Metadata`.
+    pub metadata: Option<Vec<u8>>,
+    /// The same, of the route.
+    pub route_metadata: Result<Vec<u8>, Unreadable>,
+    pub certificate: Option<Vec<u8>>,
+    pub sign: Arc<Mutex<Sign>>,
+    pub reachable: Cell<bool>,
+    pub logs_debug: bool,
+    pub shared: RefCell<BTreeMap<String, (Vec<u8>, u32)>>,
+    pub log: RefCell<Vec<String>>,
+    pub counters: RefCell<BTreeMap<Counter, u64>>,
+    pub filter_state: RefCell<BTreeMap<String, String>>,
+    pub random: Cell<u64>,
 }
 
 impl Default for FakeHost {
@@ -45,8 +58,9 @@ impl Default for FakeHost {
             metadata: None,
             route_metadata: Ok(Vec::new()),
             certificate: None,
-            sign: Cell::new(Sign::Missing),
+            sign: Arc::new(Mutex::new(Sign::Missing)),
             reachable: Cell::new(true),
+            logs_debug: true,
             shared: RefCell::default(),
             log: RefCell::default(),
             counters: RefCell::default(),
@@ -58,38 +72,57 @@ impl Default for FakeHost {
 
 impl FakeHost {
     /// A host with a request of these header fields.
-    pub(crate) fn request(fields: &[(&str, &str)]) -> Self {
+    #[must_use]
+    pub fn request(fields: &[(&str, &str)]) -> Self {
         Self::default().with_headers(fields)
     }
 
-    pub(crate) fn with_headers(mut self, fields: &[(&str, &str)]) -> Self {
+    #[must_use]
+    pub fn with_headers(mut self, fields: &[(&str, &str)]) -> Self {
         self.headers.extend(fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())));
         self
     }
 
     /// With dynamic metadata: namespaces and their objects.
-    pub(crate) fn with_metadata(mut self, metadata: &Json) -> Self {
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: &Json) -> Self {
         self.metadata = Some(metadata_bytes(metadata));
         self
     }
 
     /// With metadata of the route.
-    pub(crate) fn with_route_metadata(mut self, metadata: &Json) -> Self {
+    #[must_use]
+    pub fn with_route_metadata(mut self, metadata: &Json) -> Self {
         self.route_metadata = Ok(metadata_bytes(metadata));
         self
     }
 
-    pub(crate) fn count(&self, counter: Counter) -> u64 {
+    #[must_use]
+    pub fn with_sign(self, sign: Sign) -> Self {
+        self.set_sign(sign);
+        self
+    }
+
+    pub fn set_sign(&self, sign: Sign) {
+        *self.sign.lock().unwrap() = sign;
+    }
+
+    #[must_use]
+    pub fn count(&self, counter: Counter) -> u64 {
         self.counters.borrow().get(&counter).copied().unwrap_or_default()
     }
 }
 
+/// On the wire, `envoy.config.core.v3.Metadata` is a map of names to `Struct`s.
 fn metadata_bytes(metadata: &Json) -> Vec<u8> {
     let namespaces = metadata.as_object().unwrap();
     build::map(namespaces.iter().map(|(name, object)| (name.as_bytes().to_vec(), build::object(object))))
 }
 
-impl Host for FakeHost {
+impl ProcessHost for FakeHost {
+    const SIGNED_BY_HOST: Counter = Counter::SignedByHost;
+    const SIGNED_BY_CORE: Counter = Counter::SignedInWasm;
+
     fn now(&self) -> Duration {
         self.now.get()
     }
@@ -104,16 +137,49 @@ impl Host for FakeHost {
         true
     }
 
-    fn request_headers(&self) -> Headers {
-        Headers::new(&self.headers)
+    fn host_key(&self, algorithm: Algorithm, pkcs8: &[u8]) -> Option<Box<dyn HostKey>> {
+        let first = Mutex::new(None);
+        Some(Box::new(FakeKey { sign: Arc::clone(&self.sign), algorithm, pkcs8: pkcs8.to_vec(), first }))
     }
 
-    fn metadata(&self) -> Option<Vec<u8>> {
-        self.metadata.clone()
+    fn log(&self, level: Level, message: &str) {
+        self.log.borrow_mut().push(format!("{level:?}: {message}"));
     }
 
-    fn route_metadata(&self) -> Result<Vec<u8>, Unreadable> {
-        self.route_metadata.clone()
+    fn logs_debug(&self) -> bool {
+        self.logs_debug
+    }
+
+    fn add(&self, counter: Counter, number: u64) {
+        *self.counters.borrow_mut().entry(counter).or_default() += number;
+    }
+
+    fn count_signed_by(&self, _: &str) {}
+
+    fn set(&self, _: Gauge, _: u64) {}
+
+    fn record(&self, _: Histogram, _: u64) {}
+}
+
+impl RequestHost for FakeHost {
+    type Process = Self;
+
+    fn process(&self) -> &Self {
+        self
+    }
+
+    fn headers(&self) -> Fields<'_> {
+        Fields::new(self.headers.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect())
+    }
+
+    fn metadata(&self, namespace: &str) -> Option<Object<'_>> {
+        metadata_namespace(self.metadata.as_ref()?, namespace).map(Object::Struct)
+    }
+
+    fn route_settings(&self) -> Result<Option<RouteSettings<'_>>, Unreadable> {
+        let metadata = self.route_metadata.as_ref().map_err(|unreadable| *unreadable)?;
+        let members = metadata_namespace(metadata, "attestation");
+        Ok(members.map(|members| RouteSettings { key: members.bytes(), members: Object::Struct(members) }))
     }
 
     fn route_name(&self) -> String {
@@ -125,24 +191,15 @@ impl Host for FakeHost {
     }
 
     fn certificate(&self, _: CertificateField) -> Option<Vec<u8>> {
-        self.certificate.map(|value| value.as_bytes().to_vec())
+        self.certificate.clone()
     }
 
     fn set_filter_state(&self, name: &str, value: &str) {
         self.filter_state.borrow_mut().insert(name.to_owned(), value.to_owned());
     }
+}
 
-    fn sign(&self, request: &[u8]) -> Option<Vec<u8>> {
-        let signature = match self.sign.get() {
-            Sign::Missing => return None,
-            Sign::Answers(signature) => signature.to_vec(),
-            Sign::Works => sign_with_aws_lc(request),
-        };
-        let mut answer = vec![0x08, 0x01];
-        put_bytes(&mut answer, 2, &signature);
-        Some(answer)
-    }
-
+impl SharedData for FakeHost {
     fn shared_data(&self, key: &str) -> Option<(Vec<u8>, u32)> {
         self.shared.borrow().get(key).cloned()
     }
@@ -159,40 +216,46 @@ impl Host for FakeHost {
         }
         fits
     }
+}
 
+impl Fetch for FakeHost {
     fn fetch(&self, _: &str, _: &str, _: Duration) -> bool {
         self.reachable.get()
     }
-
-    fn log(&self, level: Level, message: &str) {
-        self.log.borrow_mut().push(format!("{level:?}: {message}"));
-    }
-
-    fn logs_debug(&self) -> bool {
-        true
-    }
-
-    fn add(&self, counter: Counter, number: u64) {
-        *self.counters.borrow_mut().entry(counter).or_default() += number;
-    }
-
-    fn count_signed_by(&self, _: &str) {}
-
-    fn set(&self, _: Gauge, _: u64) {}
-
-    fn record(&self, _: Histogram, _: u64) {}
 }
 
-fn sign_with_aws_lc(request: &[u8]) -> Vec<u8> {
-    use aws_lc_rs::{rand::SystemRandom, rsa, signature};
-    let fields = build::bytes_fields(request);
-    let [key, message] = [2, 3].map(|tag| fields.iter().find(|(number, _)| *number == tag).unwrap().1.clone());
-    let random = SystemRandom::new();
-    if let Ok(key) = signature::EcdsaKeyPair::from_pkcs8(&signature::ECDSA_P256_SHA256_ASN1_SIGNING, &key) {
-        return key.sign(&random, &message).unwrap().as_ref().to_vec();
+struct FakeKey {
+    sign: Arc<Mutex<Sign>>,
+    algorithm: Algorithm,
+    pkcs8: Vec<u8>,
+    first: Mutex<Option<Vec<u8>>>,
+}
+
+impl HostKey for FakeKey {
+    fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let signed = || sign_with_ring(self.algorithm, &self.pkcs8, message);
+        match &*self.sign.lock().ok()? {
+            Sign::Missing => None,
+            Sign::Works => Some(signed()),
+            Sign::Repeats => Some(self.first.lock().ok()?.get_or_insert_with(signed).clone()),
+            Sign::Answers(answer) => signature_in(answer, self.algorithm),
+        }
     }
-    let key = rsa::KeyPair::from_pkcs8(&key).unwrap();
-    let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(&signature::RSA_PKCS1_SHA256, &random, &message, &mut signature).unwrap();
-    signature
+}
+
+fn sign_with_ring(algorithm: Algorithm, pkcs8: &[u8], message: &[u8]) -> Vec<u8> {
+    use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
+    let random = ring::rand::SystemRandom::new();
+    match algorithm {
+        Algorithm::Es256 => {
+            let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random).unwrap();
+            key.sign(&random, message).unwrap().as_ref().to_vec()
+        }
+        Algorithm::Rs256 => {
+            let key = RsaKeyPair::from_pkcs8(pkcs8).unwrap();
+            let mut signature = vec![0; key.public().modulus_len()];
+            key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).unwrap();
+            signature
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::http::fields::Headers;
+use crate::http::fields::Fields;
 use crate::keys::public::hex;
 
 /// An answer that goes to the client without seeing an upstream.
@@ -77,7 +77,7 @@ impl Document {
 
     /// Answers a request for it: anybody may read it, from any origin, and keep it for `max_age` seconds.
     #[must_use]
-    pub fn answer(&self, request: &Headers, max_age: u64) -> Response {
+    pub fn answer(&self, request: &Fields<'_>, max_age: u64) -> Response {
         match request.first(":method") {
             b"GET" | b"HEAD" => self.get(request, max_age),
             b"OPTIONS" => preflight(),
@@ -85,7 +85,7 @@ impl Document {
         }
     }
 
-    fn get(&self, request: &Headers, max_age: u64) -> Response {
+    fn get(&self, request: &Fields<'_>, max_age: u64) -> Response {
         let fresh = request.values("if-none-match").any(|value| self.is_named_in(value));
         let (status, body) = if fresh { (304, Vec::new()) } else { (200, self.json.clone().into_bytes()) };
         let response = Response { status, headers: Vec::new(), body }
@@ -132,9 +132,8 @@ pub fn discovery(issuer: &serde_json::Value, scheme: &str, authority: &str, jwks
 mod tests {
     use super::*;
 
-    fn request(fields: &[(&str, &str)]) -> Headers {
-        let fields = fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
-        Headers::new(&fields.collect::<Vec<_>>())
+    fn request<'a>(fields: &[(&'a str, &'a str)]) -> Fields<'a> {
+        Fields::new(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect())
     }
 
     fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {

@@ -1,9 +1,10 @@
-//! A key file that Envoy serves: fetched again and again, shared among the workers, never lost once loaded.
+//! Where keys come from.
 //!
-//! Each VM looks at two places. What other workers have shared comes first, so that a new VM has keys before its first
-//! request; then the file itself, through Envoy's internal listener. The VM of Envoy's main thread can never reach that
-//! listener, and does not know that it is that VM: so a VM that has never reached it and has never seen a request keeps
-//! quiet about it, as long as others do reach it.
+//! A key file that Envoy serves is fetched again and again, shared among the workers, and never lost once loaded. Each VM
+//! looks at two places. What other workers have shared comes first, so that a new VM has keys before its first request;
+//! then the file itself, through Envoy's internal listener. The VM of Envoy's main thread can never reach that listener,
+//! and does not know that it is that VM: so a VM that has never reached it and has never seen a request keeps quiet about
+//! it, as long as others do reach it.
 
 use std::time::Duration;
 
@@ -11,10 +12,70 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::config::{KeyFile, SignerChoice};
-use crate::host::metrics::Counter;
-use crate::host::{Expected, Host, Level};
-use crate::keys::ring::{Keyring, KeyringError};
+use super::ring::{Keyring, KeyringError};
+use super::signer::SignerChoice;
+use crate::host::{Counter, Expected, Level, ProcessHost, SharedData};
+
+/// Where the signing keys come from.
+pub enum KeySource {
+    /// PEM text, or base64 of it, and the field or environment variable that held it.
+    Text {
+        /// Named in errors.
+        field: &'static str,
+        /// The keys.
+        text: Zeroizing<String>,
+    },
+    /// A file that Envoy serves through an internal listener.
+    File(KeyFile),
+    /// A key that the filter makes itself.
+    Ephemeral,
+}
+
+impl std::fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text { field, .. } => f.debug_struct("Text").field("field", field).finish_non_exhaustive(),
+            Self::File(file) => file.fmt(f),
+            Self::Ephemeral => f.write_str("Ephemeral"),
+        }
+    }
+}
+
+/// A key file that Envoy reads and watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFile {
+    /// The file's path, which is the path of the request too.
+    pub path: String,
+    /// The cluster of the internal listener that serves it.
+    pub cluster: String,
+    /// How often each worker looks again.
+    pub refresh: Duration,
+}
+
+/// Brings keys, and newer ones when there are some.
+pub trait KeyFeed<H> {
+    /// Looks for keys; some if they are others than those in use.
+    fn look(&mut self, host: &H) -> Option<Keyring>;
+
+    /// How long to wait before the next look.
+    fn period(&self) -> Duration;
+}
+
+/// A host that fetches.
+pub trait Fetch {
+    /// Starts a `GET` to a cluster, unless that is impossible; its end is told to [`ListenerFeed::answered`].
+    #[must_use]
+    fn fetch(&self, cluster: &str, path: &str, timeout: Duration) -> bool;
+}
+
+/// The answer to a fetch.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code; none if there was no answer.
+    pub status: Option<u32>,
+    /// The body, which may hold keys.
+    pub body: Zeroizing<Vec<u8>>,
+}
 
 /// How soon to look again while there are no keys at all.
 const RETRY: Duration = Duration::from_millis(100);
@@ -36,32 +97,59 @@ enum FetchError {
 /// The digest of a file's content, to tell one from the other.
 type Fingerprint = [u8; 32];
 
-/// What a VM knows of its key file.
-pub struct KeyFileWatch {
+/// The key file as an internal listener serves it, and what a VM knows of it.
+pub struct ListenerFeed {
     file: KeyFile,
     choice: SignerChoice,
     started: Duration,
     in_flight: bool,
     reached: bool,
+    serves_requests: bool,
     fetched: Option<Fingerprint>,
     active: Option<Fingerprint>,
 }
 
-impl KeyFileWatch {
-    /// A watch that has not looked yet.
-    #[must_use]
-    pub fn new(file: KeyFile, choice: SignerChoice, now: Duration) -> Self {
-        Self { file, choice, started: now, in_flight: false, reached: false, fetched: None, active: None }
+impl<H: ProcessHost + SharedData + Fetch> KeyFeed<H> for ListenerFeed {
+    /// Takes what another worker has shared, and asks for the file unless an answer is still due.
+    fn look(&mut self, host: &H) -> Option<Keyring> {
+        let adopted = self.adopt(host);
+        if !self.in_flight {
+            self.in_flight = host.fetch(&self.file.cluster, &self.file.path, TIMEOUT);
+            if !self.in_flight {
+                self.unreachable(host);
+            }
+        }
+        adopted
     }
 
-    /// When to look again.
-    #[must_use]
-    pub fn period(&self) -> Duration {
+    fn period(&self) -> Duration {
         if self.active.is_some() { self.file.refresh } else { RETRY.min(self.file.refresh) }
+    }
+}
+
+impl ListenerFeed {
+    /// A feed that has not looked yet.
+    #[must_use]
+    pub fn new(file: KeyFile, choice: SignerChoice, now: Duration) -> Self {
+        Self {
+            file,
+            choice,
+            started: now,
+            in_flight: false,
+            reached: false,
+            serves_requests: false,
+            fetched: None,
+            active: None,
+        }
+    }
+
+    /// Notes that this VM sees requests, so that it is none of the main thread.
+    pub fn serves_requests(&mut self) {
+        self.serves_requests = true;
     }
 
     /// Keys that another worker has shared, if they are others than those in use.
-    pub fn adopt(&mut self, host: &impl Host) -> Option<Keyring> {
+    pub fn adopt(&mut self, host: &(impl ProcessHost + SharedData)) -> Option<Keyring> {
         let (text, _) = host.shared_data(&self.shared("keys"))?;
         let text = Zeroizing::new(text);
         let fingerprint = fingerprint(&text);
@@ -73,35 +161,17 @@ impl KeyFileWatch {
         Some(keyring)
     }
 
-    /// Asks for the file, unless an answer is still due. `serves_requests` tells a worker from the main thread.
-    pub fn fetch(&mut self, host: &impl Host, serves_requests: bool) {
-        if self.in_flight {
-            return;
-        }
-        self.in_flight = host.fetch(&self.file.cluster, &self.file.path, TIMEOUT);
-        if !self.in_flight {
-            self.unreachable(host, serves_requests);
-        }
-    }
-
-    /// Takes the answer; without a status there was none. Returns keys if there are new ones.
-    pub fn answered(
-        &mut self,
-        host: &impl Host,
-        status: Option<u32>,
-        body: Vec<u8>,
-        serves_requests: bool,
-    ) -> Option<Keyring> {
+    /// Takes the answer to a fetch. Returns keys if there are new ones.
+    pub fn answered(&mut self, host: &(impl ProcessHost + SharedData), answer: &Answer) -> Option<Keyring> {
         self.in_flight = false;
-        if !matches!(status, None | Some(503)) {
+        if !matches!(answer.status, None | Some(503)) {
             self.reached = true;
             host.set_shared_data(&self.shared("reached"), b"", Expected::Absent);
         }
-        let body = Zeroizing::new(body);
-        match status {
-            Some(200) => self.loaded(host, &body),
+        match answer.status {
+            Some(200) => self.loaded(host, &answer.body),
             None | Some(503) => {
-                self.unreachable(host, serves_requests);
+                self.unreachable(host);
                 None
             }
             Some(other) => {
@@ -111,7 +181,7 @@ impl KeyFileWatch {
         }
     }
 
-    fn loaded(&mut self, host: &impl Host, text: &[u8]) -> Option<Keyring> {
+    fn loaded(&mut self, host: &(impl ProcessHost + SharedData), text: &[u8]) -> Option<Keyring> {
         let fingerprint = fingerprint(text);
         // Content that was seen before has been dealt with. What others shared meanwhile may be newer than it.
         if self.fetched == Some(fingerprint) {
@@ -133,7 +203,7 @@ impl KeyFileWatch {
     }
 
     /// Shares keys. The worker that is first to share them tells of them.
-    fn share(&self, host: &impl Host, text: &[u8], keyring: &Keyring) {
+    fn share(&self, host: &(impl ProcessHost + SharedData), text: &[u8], keyring: &Keyring) {
         let was_failing = self.change_state(host, b"");
         let expected = match host.shared_data(&self.shared("keys")) {
             Some((shared, _)) if shared == text && !was_failing => return,
@@ -147,17 +217,17 @@ impl KeyFileWatch {
         }
     }
 
-    fn unreachable(&mut self, host: &impl Host, serves_requests: bool) {
+    fn unreachable(&mut self, host: &(impl ProcessHost + SharedData)) {
         let others_reach = host.shared_data(&self.shared("reached")).is_some();
         let overdue = host.now().saturating_sub(self.started) > START_GRACE;
-        if self.reached || if others_reach { serves_requests } else { overdue } {
+        if self.reached || if others_reach { self.serves_requests } else { overdue } {
             let cluster = self.file.cluster.clone();
             self.failed(host, &FetchError::Unreachable(cluster));
         }
     }
 
     /// Counts a failure, and tells of it if it is another than the one before.
-    fn failed(&mut self, host: &impl Host, error: &FetchError) {
+    fn failed(&mut self, host: &(impl ProcessHost + SharedData), error: &FetchError) {
         self.fetched = None;
         host.add(Counter::KeyLoadFailures, 1);
         let error = error.to_string();
@@ -171,7 +241,7 @@ impl KeyFileWatch {
     }
 
     /// Notes for all workers what is wrong with the file, nothing if it is empty; true if this changes anything.
-    fn change_state(&self, host: &impl Host, state: &[u8]) -> bool {
+    fn change_state(&self, host: &(impl ProcessHost + SharedData), state: &[u8]) -> bool {
         let key = self.shared("state");
         match host.shared_data(&key) {
             Some((shared, _)) if shared == state => false,

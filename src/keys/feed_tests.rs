@@ -4,15 +4,15 @@ use crate::host::fake::FakeHost;
 const KEY_A: &[u8] = include_bytes!("../../tests/vectors/signing-key-a.b64");
 const KEY_B: &[u8] = include_bytes!("../../tests/vectors/signing-key-b.b64");
 
-fn watch(host: &FakeHost) -> KeyFileWatch {
+fn feed(host: &FakeHost) -> ListenerFeed {
     let file = KeyFile { path: "/k".into(), cluster: "c".into(), refresh: Duration::from_secs(5) };
-    KeyFileWatch::new(file, SignerChoice::Auto, host.now())
+    ListenerFeed::new(file, SignerChoice::Auto, host.now())
 }
 
 /// Fetches, and hands over the answer; the kid of the keys that this brought.
-fn fetch(watch: &mut KeyFileWatch, host: &FakeHost, status: Option<u32>, body: &[u8]) -> Option<String> {
-    watch.fetch(host, false);
-    watch.answered(host, status, body.to_vec(), false).map(|keyring| keyring.signer().kid().to_owned())
+fn fetch(feed: &mut ListenerFeed, host: &FakeHost, status: Option<u32>, body: &[u8]) -> Option<String> {
+    feed.in_flight = host.fetch("c", "/k", TIMEOUT);
+    feed.answered(host, &Answer { status, body: body.to_vec().into() }).map(|keyring| keyring.signer().kid().to_owned())
 }
 
 fn failures(host: &FakeHost) -> u64 {
@@ -26,16 +26,16 @@ fn errors(host: &FakeHost) -> usize {
 #[test]
 fn it_looks_often_until_there_are_keys() {
     let host = FakeHost::default();
-    let mut watch = watch(&host);
-    assert_eq!(watch.period(), RETRY);
-    assert!(fetch(&mut watch, &host, Some(200), KEY_A).is_some());
-    assert_eq!(watch.period(), Duration::from_secs(5));
+    let mut feed = feed(&host);
+    assert_eq!(KeyFeed::<FakeHost>::period(&feed), RETRY);
+    assert!(fetch(&mut feed, &host, Some(200), KEY_A).is_some());
+    assert_eq!(KeyFeed::<FakeHost>::period(&feed), Duration::from_secs(5));
 }
 
 #[test]
 fn keys_are_taken_once_and_shared() {
     let host = FakeHost::default();
-    let (mut first, mut second) = (watch(&host), watch(&host));
+    let (mut first, mut second) = (feed(&host), feed(&host));
     assert!(fetch(&mut first, &host, Some(200), KEY_A).is_some());
     assert_eq!(fetch(&mut first, &host, Some(200), KEY_A), None);
     assert!(second.adopt(&host).is_some());
@@ -47,7 +47,7 @@ fn keys_are_taken_once_and_shared() {
 #[test]
 fn an_old_answer_does_not_take_back_what_another_worker_has_shared() {
     let host = FakeHost::default();
-    let (mut first, mut second) = (watch(&host), watch(&host));
+    let (mut first, mut second) = (feed(&host), feed(&host));
     fetch(&mut first, &host, Some(200), KEY_A);
     fetch(&mut second, &host, Some(200), KEY_A);
     fetch(&mut first, &host, Some(200), KEY_B);
@@ -60,7 +60,7 @@ fn an_old_answer_does_not_take_back_what_another_worker_has_shared() {
 #[test]
 fn failures_keep_the_keys_and_are_told_once() {
     let host = FakeHost::default();
-    let (mut first, mut second) = (watch(&host), watch(&host));
+    let (mut first, mut second) = (feed(&host), feed(&host));
     fetch(&mut first, &host, Some(200), KEY_A);
     fetch(&mut second, &host, Some(200), KEY_A);
     for _ in 0..3 {
@@ -79,7 +79,7 @@ fn failures_keep_the_keys_and_are_told_once() {
 #[test]
 fn a_vm_that_cannot_reach_the_file_keeps_quiet_while_others_can() {
     let host = FakeHost::default();
-    let (mut worker, mut main_thread) = (watch(&host), watch(&host));
+    let (mut worker, mut main_thread) = (feed(&host), feed(&host));
     fetch(&mut main_thread, &host, Some(503), b"");
     fetch(&mut worker, &host, Some(200), KEY_A);
     host.now.set(host.now() + Duration::from_secs(3600));
@@ -92,7 +92,7 @@ fn a_vm_that_cannot_reach_the_file_keeps_quiet_while_others_can() {
 #[test]
 fn a_file_that_is_unusable_from_the_start_is_told_of_once() {
     let host = FakeHost::default();
-    let (mut worker, mut main_thread) = (watch(&host), watch(&host));
+    let (mut worker, mut main_thread) = (feed(&host), feed(&host));
     for _ in 0..20 {
         host.now.set(host.now() + Duration::from_secs(1));
         fetch(&mut main_thread, &host, Some(503), b"");
@@ -104,24 +104,31 @@ fn a_file_that_is_unusable_from_the_start_is_told_of_once() {
 #[test]
 fn a_listener_that_nobody_reaches_is_told_of_after_a_while() {
     let host = FakeHost::default();
-    let mut watch = watch(&host);
-    fetch(&mut watch, &host, Some(503), b"");
+    let mut feed = feed(&host);
+    fetch(&mut feed, &host, Some(503), b"");
     assert_eq!(errors(&host), 0);
     host.now.set(host.now() + START_GRACE * 2);
-    fetch(&mut watch, &host, Some(503), b"");
-    fetch(&mut watch, &host, None, b"");
+    fetch(&mut feed, &host, Some(503), b"");
+    fetch(&mut feed, &host, None, b"");
     assert_eq!(errors(&host), 1);
 }
 
 #[test]
-fn only_one_request_is_under_way() {
+fn one_fetch_is_under_way_at_a_time() {
     let host = FakeHost::default();
-    let mut watch = watch(&host);
-    watch.fetch(&host, false);
-    assert!(watch.in_flight);
+    let mut feed = feed(&host);
+    assert!(feed.look(&host).is_none() && feed.in_flight);
     host.reachable.set(false);
-    watch.fetch(&host, false);
-    assert!(watch.in_flight);
-    watch.answered(&host, None, Vec::new(), false);
-    assert!(!watch.in_flight);
+    assert!(feed.look(&host).is_none() && feed.in_flight);
+    feed.answered(&host, &Answer { status: None, body: Vec::new().into() });
+    assert!(!feed.in_flight);
+}
+
+#[test]
+fn keys_that_another_worker_shared_are_taken_before_the_file() {
+    let host = FakeHost::default();
+    let (mut first, mut second) = (feed(&host), feed(&host));
+    fetch(&mut first, &host, Some(200), KEY_A);
+    assert!(second.look(&host).is_some());
+    assert!(second.look(&host).is_none());
 }

@@ -3,11 +3,10 @@
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::config::SignerChoice;
 use crate::host::metrics::Gauge;
-use crate::host::{Expected, Host, Level};
+use crate::host::{Expected, Level, ProcessHost, SharedData};
 use crate::http::endpoint::Document;
-use crate::keys::signer::{Signer, SignerError};
+use crate::keys::signer::{Signer, SignerChoice, SignerError};
 use crate::keys::{KeyError, P256Key, SigningKeys};
 
 /// Shared data that holds the ephemeral key of this Envoy.
@@ -40,7 +39,7 @@ impl Keyring {
     ///
     /// # Errors
     /// A [`KeyringError`]; none ever holds a byte of a key.
-    pub fn from_text(text: &[u8], choice: SignerChoice, host: &impl Host) -> Result<Self, KeyringError> {
+    pub fn from_text(text: &[u8], choice: SignerChoice, host: &impl ProcessHost) -> Result<Self, KeyringError> {
         Self::new(&SigningKeys::parse(text)?, choice, host)
     }
 
@@ -48,12 +47,12 @@ impl Keyring {
     ///
     /// # Errors
     /// A [`KeyringError`].
-    pub fn ephemeral(choice: SignerChoice, host: &impl Host) -> Result<Self, KeyringError> {
+    pub fn ephemeral(choice: SignerChoice, host: &(impl ProcessHost + SharedData)) -> Result<Self, KeyringError> {
         let key = shared_ephemeral_key(host).ok_or(KeyringError::NoEphemeralKey)?;
         Self::new(&SigningKeys::ephemeral(key), choice, host)
     }
 
-    fn new(keys: &SigningKeys, choice: SignerChoice, host: &impl Host) -> Result<Self, KeyringError> {
+    fn new(keys: &SigningKeys, choice: SignerChoice, host: &impl ProcessHost) -> Result<Self, KeyringError> {
         let signer = Signer::new(keys.signing_key(), choice, host)?;
         let keyring = Self {
             signer,
@@ -79,7 +78,7 @@ impl Keyring {
     }
 
     /// Tells which blocks were left out because they repeat an earlier key.
-    pub fn warn_of_repeats(&self, host: &impl Host) {
+    pub fn warn_of_repeats(&self, host: &impl ProcessHost) {
         if !self.repeated.is_empty() {
             host.log(Level::Warn, &format!("left out PEM blocks that repeat an earlier key: {:?}", self.repeated));
         }
@@ -94,7 +93,7 @@ impl Keyring {
     }
 }
 
-fn shared_ephemeral_key(host: &impl Host) -> Option<P256Key> {
+fn shared_ephemeral_key(host: &(impl ProcessHost + SharedData)) -> Option<P256Key> {
     shared_scalar(host).or_else(|| {
         let scalar = random_scalar(host)?;
         if host.set_shared_data(EPHEMERAL, &*scalar, Expected::Absent) {
@@ -106,20 +105,20 @@ fn shared_ephemeral_key(host: &impl Host) -> Option<P256Key> {
     })
 }
 
-fn shared_scalar(host: &impl Host) -> Option<P256Key> {
+fn shared_scalar(host: &impl SharedData) -> Option<P256Key> {
     let (scalar, _) = host.shared_data(EPHEMERAL)?;
     P256Key::from_scalar(Zeroizing::new(scalar).first_chunk()?)
 }
 
 /// A random number that is a private key. All but one in 2^32 are.
-fn random_scalar(host: &impl Host) -> Option<Zeroizing<[u8; 32]>> {
+fn random_scalar(host: &impl ProcessHost) -> Option<Zeroizing<[u8; 32]>> {
     (0..8).find_map(|_| {
         let mut scalar = Zeroizing::new([0; 32]);
         (host.fill_random(&mut *scalar) && P256Key::from_scalar(&scalar).is_some()).then_some(scalar)
     })
 }
 
-fn announce(key: &P256Key, host: &impl Host) {
+fn announce(key: &P256Key, host: &impl ProcessHost) {
     use base64::Engine as _;
     let public = base64::engine::general_purpose::STANDARD.encode(key.public_key_pem());
     host.log(

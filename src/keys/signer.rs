@@ -1,26 +1,29 @@
-//! Where the signature is computed: by the host's BoringSSL, or in Wasm.
+//! Who computes the signature: the host, or the core.
 //!
-//! Envoy's foreign function `sign` (1.37 and later) is several times as fast as any Wasm. It is only trusted after it
-//! has signed once and the signature was verified in Wasm with the key that is published.
-
-use std::cell::RefCell;
+//! Envoy's foreign function `sign` (1.37 and later) is several times as fast as any Wasm. The host is only trusted after
+//! it has signed once and the signature was verified with the key that is published.
 
 use p256::ecdsa::signature::{Signer as _, Verifier as _};
 use p256::ecdsa::{Signature, SigningKey as EcdsaKey, VerifyingKey};
 use thiserror::Error;
-use zeroize::Zeroizing;
 
-use crate::config::SignerChoice;
-use crate::host::Host;
-use crate::keys::jws::{ProtectedHeader, base64_bytes};
-use crate::keys::{P256Key, RsaKey, SigningKey};
-use crate::value::protobuf::{bool_and_bytes, put_bytes};
+use super::SigningKey;
+use super::jws::{ProtectedHeader, base64_bytes};
+use crate::host::{Algorithm, HostKey, ProcessHost};
 
-/// Room for the message of most requests, so that the buffer rarely grows.
-const USUAL_MESSAGE_BYTES: usize = 4096;
-/// Tag and length of a protobuf field.
-const MAX_FIELD_HEAD_BYTES: usize = 11;
 const SELF_CHECK: &[u8] = b"attestation-filter self-check";
+
+/// Where the signature is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SignerChoice {
+    /// By the host if it can, else in Wasm.
+    #[default]
+    Auto,
+    /// By the host, or not at all.
+    Host,
+    /// In Wasm.
+    Wasm,
+}
 
 /// Why a key cannot be used for signing on this host.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -42,8 +45,8 @@ pub enum SignerError {
 }
 
 /// Nothing could sign.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("neither the host nor Wasm could sign")]
+#[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
+#[error("neither the host nor the filter itself could sign")]
 pub struct NotSigned;
 
 /// Who computed a signature.
@@ -51,9 +54,9 @@ pub struct NotSigned;
 pub enum SignedBy {
     /// The host.
     Host,
-    /// Wasm, as configured or as the host has no `sign`.
-    Wasm,
-    /// Wasm, because the host failed.
+    /// The core, as configured or as the host cannot.
+    Core,
+    /// The core, because the host failed.
     Fallback,
 }
 
@@ -62,8 +65,8 @@ pub struct Signer {
     kid: String,
     header: ProtectedHeader,
     signature_bytes: usize,
-    host: Option<HostSigner>,
-    wasm: Option<EcdsaKey>,
+    host: Option<Box<dyn HostKey>>,
+    core: Option<EcdsaKey>,
 }
 
 impl Signer {
@@ -71,26 +74,20 @@ impl Signer {
     ///
     /// # Errors
     /// A [`SignerError`] if the key cannot sign as chosen.
-    pub fn new(key: &SigningKey, choice: SignerChoice, host: &impl Host) -> Result<Self, SignerError> {
+    pub fn new(key: &SigningKey, choice: SignerChoice, host: &impl ProcessHost) -> Result<Self, SignerError> {
         let jwk = key.jwk();
-        let signature_bytes = match key {
-            SigningKey::P256(_) => 64,
-            SigningKey::Rsa(key) => key.public_key().modulus().len(),
-        };
-        let (by_host, wasm) = match key {
-            SigningKey::P256(key) => (HostSigner::p256(key), Some(key.signing_key())),
+        let (signature_bytes, core) = match key {
+            SigningKey::P256(key) => (64, Some(key.signing_key())),
             SigningKey::Rsa(_) if choice == SignerChoice::Wasm => return Err(SignerError::RsaInWasm),
-            SigningKey::Rsa(key) => (Some(HostSigner::rsa(key)), None),
+            SigningKey::Rsa(key) => (key.public_key().modulus().len(), None),
         };
-        let by_host = by_host
-            .filter(|_| choice != SignerChoice::Wasm)
-            .filter(|signer| signer.sign(host, SELF_CHECK).is_some_and(|signature| verifies(key, &signature)));
-        match (choice, &by_host, &wasm) {
+        let by_host = if choice == SignerChoice::Wasm { None } else { checked_host_key(key, host) };
+        match (choice, &by_host, &core) {
             (_, None, None) => Err(SignerError::RsaNeedsHost),
             (SignerChoice::Host, None, _) => Err(SignerError::NoHostFunction),
             _ => {
                 let header = ProtectedHeader::new(jwk.alg(), jwk.kid());
-                Ok(Self { kid: jwk.kid().to_owned(), header, signature_bytes, host: by_host, wasm })
+                Ok(Self { kid: jwk.kid().to_owned(), header, signature_bytes, host: by_host, core })
             }
         }
     }
@@ -123,70 +120,26 @@ impl Signer {
     ///
     /// # Errors
     /// [`NotSigned`] if the host fails and there is nothing to fall back to.
-    pub fn sign(&self, host: &impl Host, message: &[u8]) -> Result<(Vec<u8>, SignedBy), NotSigned> {
-        let by_host = self.host.as_ref().map(|signer| signer.sign(host, message));
-        if let Some(Some(signature)) = by_host {
+    pub fn sign(&self, message: &[u8]) -> Result<(Vec<u8>, SignedBy), NotSigned> {
+        let by_host = self.host.as_ref().and_then(|key| key.sign(message));
+        if let Some(signature) = by_host.filter(|signature| signature.len() == self.signature_bytes) {
             return Ok((signature, SignedBy::Host));
         }
-        let key = self.wasm.as_ref().ok_or(NotSigned)?;
+        let key = self.core.as_ref().ok_or(NotSigned)?;
         let signature: Signature = key.try_sign(message).map_err(|_| NotSigned)?;
-        let signed_by = if by_host.is_some() { SignedBy::Fallback } else { SignedBy::Wasm };
+        let signed_by = if self.host.is_some() { SignedBy::Fallback } else { SignedBy::Core };
         Ok((signature.to_bytes().to_vec(), signed_by))
     }
 }
 
-/// The call of the host's `sign`, all but the message prepared.
-struct HostSigner {
-    /// Hash and key, and then the message of the last call. It is kept and used again: to make and to wipe one for each
-    /// request costs a microsecond, and the key is in memory all the same.
-    request: RefCell<Zeroizing<Vec<u8>>>,
-    /// Where the message begins.
-    prepared: usize,
-    /// How long an RSA signature is; none for ECDSA, which comes as DER.
-    rsa_bytes: Option<usize>,
-}
-
-impl HostSigner {
-    fn p256(key: &P256Key) -> Option<Self> {
-        Some(Self::new(&key.pkcs8_der().ok()?, None))
-    }
-
-    fn rsa(key: &RsaKey) -> Self {
-        Self::new(key.pkcs8_der(), Some(key.public_key().modulus().len()))
-    }
-
-    fn new(pkcs8: &[u8], rsa_bytes: Option<usize>) -> Self {
-        let mut request = Vec::with_capacity(pkcs8.len() + USUAL_MESSAGE_BYTES);
-        put_bytes(&mut request, 1, b"sha256");
-        put_bytes(&mut request, 2, pkcs8);
-        Self { prepared: request.len(), request: RefCell::new(Zeroizing::new(request)), rsa_bytes }
-    }
-
-    fn sign(&self, host: &impl Host, message: &[u8]) -> Option<Vec<u8>> {
-        let mut request = self.request.borrow_mut();
-        request.truncate(self.prepared);
-        if request.capacity() < self.prepared + message.len() + MAX_FIELD_HEAD_BYTES {
-            // To grow in place would leave the key behind unwiped.
-            let mut larger =
-                Zeroizing::new(Vec::with_capacity(self.prepared + 2 * message.len() + MAX_FIELD_HEAD_BYTES));
-            larger.extend_from_slice(&request);
-            *request = larger;
-        }
-        put_bytes(&mut request, 3, message);
-        signature_in(&host.sign(&request)?, self.rsa_bytes)
-    }
-}
-
-/// The signature in an answer of the host's `sign`, as JWS has it; none if there is no valid one. `rsa_bytes` is how
-/// long an RSA signature must be, none for one of ECDSA on P-256.
-#[must_use]
-pub fn signature_in(answer: &[u8], rsa_bytes: Option<usize>) -> Option<Vec<u8>> {
-    let (true, signature) = bool_and_bytes(answer) else { return None };
-    match rsa_bytes {
-        Some(length) => (signature.len() == length).then(|| signature.to_vec()),
-        // Strict DER, both numbers in the range of the group: what any verifier would refuse is refused here.
-        None => Signature::from_der(signature).ok().map(|signature| signature.to_bytes().to_vec()),
-    }
+/// The host's way to sign with this key, if it makes signatures that the published key verifies.
+fn checked_host_key(key: &SigningKey, host: &impl ProcessHost) -> Option<Box<dyn HostKey>> {
+    let host_key = match key {
+        SigningKey::P256(key) => host.host_key(Algorithm::Es256, &key.pkcs8_der().ok()?)?,
+        SigningKey::Rsa(key) => host.host_key(Algorithm::Rs256, key.pkcs8_der())?,
+    };
+    let signature = host_key.sign(SELF_CHECK)?;
+    verifies(key, &signature).then_some(host_key)
 }
 
 fn verifies(key: &SigningKey, signature: &[u8]) -> bool {

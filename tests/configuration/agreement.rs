@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use attestation_filter::config::Settings;
+use attestation_filter::claims::Settings;
+use attestation_filter::config::for_route;
+use attestation_filter::value::Object;
 use attestation_filter::value::protobuf::Struct;
 use prost::Message as _;
 use serde_json::{Value as Json, json};
@@ -56,7 +58,7 @@ fn schema_and_filter_agree_on_routes() {
     let (good, bad) = table::routes();
     for (metadata, allowed) in good.iter().map(|good| (good, true)).chain(bad.iter().map(|bad| (bad, false))) {
         let bytes = schema::to_struct(metadata).encode_to_vec();
-        let verdict = Settings::default().for_route(Struct::new(&bytes));
+        let verdict = for_route(&Settings::default(), Object::Struct(Struct::new(&bytes)));
         assert_eq!(verdict.is_ok(), allowed, "the filter: {metadata}: {verdict:?}");
         assert_eq!(validator.is_valid(metadata), allowed, "the schema: {metadata}");
     }

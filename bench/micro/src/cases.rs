@@ -4,28 +4,27 @@ use std::hint::black_box;
 
 use attestation_filter::attester::{Attester, Decision};
 use attestation_filter::config::Config;
+use attestation_filter::host::fake::{FakeHost, Sign};
 use serde_json::{Value as Json, json};
-
-use crate::host::Request;
 
 const KEY: &str = include_str!("../../../tests/vectors/signing-key-a.b64");
 
 /// A filter and the request that it gets again and again.
-type Case = fn() -> (Json, Request);
+type Case = fn() -> (Json, FakeHost);
 
 /// All of them, by name.
 pub(crate) const CASES: &[(&str, Case)] = &[
-    ("5 groups", || (json!({}), Request::new("/").with_identity(&identity(5)))),
-    ("500 groups", || (json!({}), Request::new("/").with_identity(&identity(500)))),
-    ("anonymous", || (json!({}), Request::new("/"))),
+    ("5 groups", || (json!({}), request("/").with_metadata(&identity(5)))),
+    ("500 groups", || (json!({}), request("/").with_metadata(&identity(500)))),
+    ("anonymous", || (json!({}), request("/"))),
     ("identity from headers", from_headers),
     ("route metadata", || {
         let route = json!({"attestation": {"audience": "app"}});
-        (json!({}), Request::new("/").with_identity(&identity(5)).with_route_metadata(&route))
+        (json!({}), request("/").with_metadata(&identity(5)).with_route_metadata(&route))
     }),
-    ("reused", || (json!({"reuse": "60s"}), Request::new("/").with_identity(&identity(5)))),
-    ("signed in Wasm", || (json!({"signer": "wasm"}), Request::new("/").with_identity(&identity(5)))),
-    ("keyset", || (json!({}), Request::new("/.well-known/pomerium/jwks.json"))),
+    ("reused", || (json!({"reuse": "60s"}), request("/").with_metadata(&identity(5)))),
+    ("signed in Wasm", || (json!({"signer": "wasm"}), request("/").with_metadata(&identity(5)))),
+    ("keyset", || (json!({}), request("/.well-known/pomerium/jwks.json"))),
 ];
 
 /// Runs a case so many times.
@@ -35,12 +34,31 @@ pub(crate) fn run(name: &str, requests: u64) {
     config["signing_key"] = KEY.into();
     let config = Config::read(config.to_string().as_bytes(), |_| None).expect("a valid configuration");
     let attester = Attester::new(config, &request).unwrap_or_else(|error| panic!("{error}"));
+    let worker = attester.worker();
     for _ in 0..requests {
-        match black_box(attester.on_request(black_box(&request))) {
+        match black_box(attester.on_request(&worker, black_box(&request))) {
             Decision::Forward(changes) => assert_eq!(changes.set.len(), 1),
             Decision::Respond(response) => assert_eq!(response.status, 200),
         }
     }
+}
+
+/// A request with the headers that a browser sends, in a process whose signatures were made before.
+fn request(path: &str) -> FakeHost {
+    let headers = [
+        (":authority", "app.example.com"),
+        (":path", path),
+        (":method", "GET"),
+        (":scheme", "https"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+        ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+        ("accept-language", "en-US,en;q=0.5"),
+        ("accept-encoding", "gzip, deflate, br, zstd"),
+        ("cookie", "session=9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d; theme=dark"),
+        ("x-forwarded-proto", "https"),
+        ("x-request-id", "0c0e2b6e-6c5f-4a62-9a6d-0f4c0f8f5a0e"),
+    ];
+    FakeHost { logs_debug: false, ..FakeHost::request(&headers) }.with_sign(Sign::Repeats)
 }
 
 /// What an identity provider says of somebody.
@@ -53,7 +71,7 @@ fn identity(groups: usize) -> Json {
     }}})
 }
 
-fn from_headers() -> (Json, Request) {
+fn from_headers() -> (Json, FakeHost) {
     let source = json!({"headers": {"sub": "x-user", "email": "x-email", "name": "x-name", "groups": "x-groups"}});
     let fields = [
         ("x-user", "8a1f6c52-93d7-4a6e-b0c4-2f7de91b6a35"),
@@ -61,5 +79,5 @@ fn from_headers() -> (Json, Request) {
         ("x-name", "Alice Example"),
         ("x-groups", "team-0000,team-0001,team-0002,team-0003,team-0004"),
     ];
-    (json!({"identity_sources": [source]}), Request::new("/").with_headers(&fields))
+    (json!({"identity_sources": [source]}), request("/").with_headers(&fields))
 }

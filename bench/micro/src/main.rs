@@ -8,7 +8,6 @@
 
 mod cases;
 mod count;
-mod host;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -90,10 +90,10 @@ fn a_public_key_is_published_but_never_first() {
 fn an_rsa_key_verifies_what_another_library_signed() {
     let keys = SigningKeys::parse(KEY_RSA.as_bytes()).ok().unwrap();
     let SigningKey::Rsa(key) = keys.signing_key() else { panic!("not RSA") };
-    let signer = aws_lc_rs::rsa::KeyPair::from_pkcs8(key.pkcs8_der()).unwrap();
-    let mut signature = vec![0; signer.public_modulus_len()];
-    let random = aws_lc_rs::rand::SystemRandom::new();
-    signer.sign(&aws_lc_rs::signature::RSA_PKCS1_SHA256, &random, b"message", &mut signature).unwrap();
+    let signer = ring::signature::RsaKeyPair::from_pkcs8(key.pkcs8_der()).unwrap();
+    let mut signature = vec![0; signer.public().modulus_len()];
+    let random = ring::rand::SystemRandom::new();
+    signer.sign(&ring::signature::RSA_PKCS1_SHA256, &random, b"message", &mut signature).unwrap();
     assert!(key.public_key().verifies(b"message", &signature));
     assert!(!key.public_key().verifies(b"massage", &signature));
     signature[7] ^= 1;

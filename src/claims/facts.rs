@@ -1,0 +1,69 @@
+//! What only a request knows of its claims, and what comes of it.
+
+use crate::http::authority::Authority;
+use crate::identity::{Identity, IdentitySource};
+
+/// What only the request knows.
+pub struct Facts<'a> {
+    /// The user; none if anonymous.
+    pub identity: Option<&'a Identity<'a>>,
+    /// The host; may only be missing where [`Plan::needs_host`] is false.
+    pub authority: Option<&'a Authority>,
+    /// `jti`.
+    pub token_id: &'a str,
+    /// `iat`, in seconds since the epoch.
+    pub issued_at: u64,
+    /// `exp`, in seconds since the epoch.
+    pub expires_at: u64,
+    /// Where the identity is from.
+    pub source: Option<&'a IdentitySource>,
+    /// What the assertion can be bound to.
+    pub request: RequestLine<'a>,
+    /// `act`, as JSON.
+    pub actor: Option<&'a str>,
+    /// Which of the claims that can be shed are left out.
+    pub shed: Shed,
+}
+
+/// A set of claims to do without, by their places in `shed`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shed(u64);
+
+impl Shed {
+    /// How many places there are.
+    pub const MAX: usize = 64;
+
+    /// The set with one more.
+    #[must_use]
+    pub fn with(self, place: usize) -> Self {
+        Self(self.0 | 1 << place)
+    }
+
+    /// Whether a claim is in it.
+    #[must_use]
+    pub fn has(self, place: usize) -> bool {
+        self.0 >> place & 1 == 1
+    }
+}
+
+/// The parts of a request that an assertion can be bound to; empty where there is none, or no text.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RequestLine<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// The path, without query.
+    pub path: &'a str,
+    /// The value of `x-request-id`.
+    pub request_id: &'a str,
+}
+
+/// The claims of one assertion.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// A JSON object, its members sorted.
+    pub json: Vec<u8>,
+    /// How many groups the filter took out.
+    pub groups_removed: usize,
+}

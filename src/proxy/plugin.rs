@@ -1,0 +1,175 @@
+//! proxy-wasm's callbacks.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
+use zeroize::Zeroizing;
+
+use super::envoy::{Envoy, HttpRequest, header_map, send};
+use super::wire;
+use crate::attester::{Attester, Changes, Decision, Worker};
+use crate::config::{Config, ConfigError};
+use crate::host::{Level, ProcessHost as _};
+use crate::http::endpoint::Response;
+use crate::keys::feed::{Answer, KeyFeed as _, ListenerFeed};
+use crate::keys::ring::Keyring;
+
+/// What this module is, for whoever looks into a log or at the bytes.
+const VERSION: &str = concat!("attestation-filter ", env!("CARGO_PKG_VERSION"));
+/// When the key file is first asked for: not while Envoy is still putting its configuration together.
+const FIRST_TICK: Duration = Duration::from_millis(20);
+
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(LogLevel::Trace);
+    proxy_wasm::set_root_context(|_| Box::new(Plugin::default()));
+}}
+
+/// The plugin in one VM.
+#[derive(Default)]
+struct Plugin {
+    envoy: Rc<Envoy>,
+    filter: Option<Rc<Filter>>,
+    feed: Option<ListenerFeed>,
+    serves_requests: Rc<Cell<bool>>,
+}
+
+/// The filter under one configuration.
+struct Filter {
+    attester: Attester,
+    worker: Worker,
+}
+
+impl Plugin {
+    fn configure(&mut self, size: usize) -> Result<(), ConfigError> {
+        let bytes = match size {
+            0 => Vec::new(),
+            _ => hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default(),
+        };
+        let config =
+            Config::read(&bytes, |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))?;
+        let attester = Attester::new(config, &*self.envoy)?;
+        self.feed =
+            attester.key_file().map(|file| ListenerFeed::new(file.clone(), attester.signer_choice(), self.envoy.now()));
+        self.filter = Some(Rc::new(Filter { worker: attester.worker(), attester }));
+        if self.feed.is_some() {
+            let adopted = self.feed.as_mut().and_then(|feed| feed.adopt(&*self.envoy));
+            self.use_keys(adopted);
+            let _ = hostcalls::set_tick_period(FIRST_TICK);
+        }
+        Ok(())
+    }
+
+    fn use_keys(&self, keyring: Option<Keyring>) {
+        if let (Some(keyring), Some(filter)) = (keyring, &self.filter) {
+            filter.attester.use_keys(keyring);
+        }
+    }
+
+    /// Has the feed do something, and looks again when it wants to.
+    fn with_feed(&mut self, act: impl FnOnce(&mut ListenerFeed, &Envoy) -> Option<Keyring>) {
+        let Some(feed) = &mut self.feed else { return };
+        if self.serves_requests.get() {
+            feed.serves_requests();
+        }
+        let keyring = act(feed, &self.envoy);
+        let period = <ListenerFeed as crate::keys::feed::KeyFeed<Envoy>>::period(feed);
+        self.use_keys(keyring);
+        let _ = hostcalls::set_tick_period(period);
+    }
+}
+
+impl Context for Plugin {
+    fn on_http_call_response(&mut self, _: u32, num_headers: usize, body_size: usize, _: usize) {
+        // Without headers there was no answer, and asking for them would be an error.
+        let status = (num_headers > 0).then(status_of_answer).flatten();
+        let body = match body_size {
+            0 => None,
+            _ => hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_size).ok().flatten(),
+        };
+        let answer = Answer { status, body: Zeroizing::new(body.unwrap_or_default()) };
+        self.with_feed(|feed, envoy| feed.answered(envoy, &answer));
+    }
+}
+
+fn status_of_answer() -> Option<u32> {
+    let status = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status").ok()??;
+    str::from_utf8(&status).ok()?.parse().ok()
+}
+
+impl RootContext for Plugin {
+    fn on_configure(&mut self, size: usize) -> bool {
+        match self.configure(size) {
+            Ok(()) => {
+                self.envoy.log(Level::Debug, VERSION);
+                true
+            }
+            Err(error) => {
+                self.envoy.log(Level::Error, &format!("configuration rejected: {error}"));
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        self.with_feed(|feed, envoy| feed.look(envoy));
+    }
+
+    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+        self.serves_requests.set(true);
+        Some(Box::new(Exchange { envoy: Rc::clone(&self.envoy), filter: self.filter.clone() }))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+/// One request and its response.
+struct Exchange {
+    envoy: Rc<Envoy>,
+    filter: Option<Rc<Filter>>,
+}
+
+impl Context for Exchange {}
+
+impl HttpContext for Exchange {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        let decision = match &self.filter {
+            Some(filter) => filter.attester.on_request(&filter.worker, &HttpRequest::new(&self.envoy)),
+            None => Decision::Respond(Response::refusal(500, "the filter is not configured")),
+        };
+        match decision {
+            Decision::Forward(changes) => {
+                apply(&changes);
+                Action::Continue
+            }
+            Decision::Respond(response) => {
+                send(&response);
+                Action::Pause
+            }
+        }
+    }
+
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        if let Some(filter) = &self.filter {
+            let trailers = header_map(MapType::HttpRequestTrailers);
+            for name in filter.attester.spoofed(&wire::fields(&trailers), &*self.envoy) {
+                let _ = hostcalls::remove_map_value(MapType::HttpRequestTrailers, name);
+            }
+        }
+        Action::Continue
+    }
+}
+
+fn apply(changes: &Changes) {
+    for name in &changes.remove {
+        let _ = hostcalls::remove_map_value(MapType::HttpRequestHeaders, name);
+    }
+    for (name, value) in &changes.set {
+        let _ = hostcalls::set_map_value(MapType::HttpRequestHeaders, name, Some(value));
+    }
+}
