@@ -104,41 +104,82 @@ pub enum Unverifiable {
 }
 
 impl Actors {
-    /// The `act` claim that a token makes, as JSON. The token must be for this audience, at this time.
+    /// The `act` claim that a token makes, as JSON. The token must be for one of these audiences, at this time.
+    ///
+    /// What is cheap is checked first: a client can have one signature verified a request, and only with a token that is
+    /// right in everything else.
     ///
     /// # Errors
     /// [`Unverifiable`]; then nothing of the token may be used.
-    pub fn act(&self, token: &[u8], audience: &str, now: u64) -> Result<String, Unverifiable> {
-        let claims = self.verified_claims(token)?;
-        let seconds = |name: &str| claims.get(name).and_then(Json::as_f64);
-        #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch are far below 2^53")]
-        let now = now as f64;
-        if !seconds("exp").is_some_and(|end| now < end) || seconds("nbf").is_some_and(|begin| now < begin) {
+    pub fn act<'a>(
+        &self,
+        token: &[u8],
+        mut audiences: impl Iterator<Item = &'a str>,
+        now: u64,
+    ) -> Result<String, Unverifiable> {
+        let token = Token::read(token)?;
+        let key = self.key(&token).ok_or(Unverifiable::UnknownPeer)?;
+        if !token.is_valid_at(now) {
             return Err(Unverifiable::WrongTime);
         }
-        if !names(claims.get("aud"), audience) {
+        if !audiences.any(|audience| token.is_for(audience)) {
             return Err(Unverifiable::WrongAudience);
         }
-        actor(&claims, self.max_depth).map(|act| act.to_string()).ok_or(Unverifiable::BadChain)
+        let act = actor(&token.claims, self.max_depth).ok_or(Unverifiable::BadChain)?;
+        if key.verifies(token.header("alg"), token.signed, &token.signature) {
+            Ok(act.to_string())
+        } else {
+            Err(Unverifiable::BadSignature)
+        }
     }
 
-    fn verified_claims(&self, token: &[u8]) -> Result<Json, Unverifiable> {
+    fn key(&self, token: &Token<'_>) -> Option<&PeerKey> {
+        let issuer = token.claims.get("iss").and_then(Json::as_str)?;
+        let keys = self.peers.iter().filter(|peer| peer.issuer == issuer).flat_map(|peer| &peer.keys);
+        keys.into_iter().find(|(kid, _)| kid == token.header("kid")).map(|(_, key)| key)
+    }
+}
+
+/// A compact JWS (RFC 7515, section 7.1) that has been read, but not verified.
+struct Token<'a> {
+    header: Json,
+    claims: Json,
+    signed: &'a [u8],
+    signature: Vec<u8>,
+}
+
+impl<'a> Token<'a> {
+    fn read(token: &'a [u8]) -> Result<Self, Unverifiable> {
         let token = str::from_utf8(token).ok().filter(|token| token.len() <= MAX_TOKEN_BYTES);
         let (signed, signature) = token.and_then(|token| token.rsplit_once('.')).ok_or(Unverifiable::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(Unverifiable::Malformed)?;
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Unverifiable::Malformed)?;
         let (header, claims) = (json_part(header)?, json_part(payload)?);
-        let text = |part: &Json, name: &str| part.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
-        if header.get("crit").is_some() {
-            return Err(Unverifiable::Malformed);
+        // Nothing that a header could declare critical is understood here (RFC 7515, section 4.1.11).
+        match header.get("crit") {
+            Some(_) => Err(Unverifiable::Malformed),
+            None => Ok(Self { header, claims, signed: signed.as_bytes(), signature }),
         }
-        let (issuer, kid) = (text(&claims, "iss"), text(&header, "kid"));
-        let keys = self.peers.iter().filter(|peer| peer.issuer == issuer).flat_map(|peer| &peer.keys);
-        let (_, key) = keys.into_iter().find(|(name, _)| *name == kid).ok_or(Unverifiable::UnknownPeer)?;
-        if key.verifies(&text(&header, "alg"), signed.as_bytes(), &signature) {
-            Ok(claims)
-        } else {
-            Err(Unverifiable::BadSignature)
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.header.get(name).and_then(Json::as_str).unwrap_or_default()
+    }
+
+    fn is_valid_at(&self, now: u64) -> bool {
+        let seconds = |name: &str| self.claims.get(name).and_then(Json::as_f64);
+        #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch are far below 2^53")]
+        let now = now as f64;
+        seconds("exp").is_some_and(|end| now < end) && seconds("nbf").is_none_or(|begin| begin <= now)
+    }
+
+    /// Whether `aud`, a string or a list of them (RFC 7519, section 4.1.3), names this audience.
+    fn is_for(&self, audience: &str) -> bool {
+        match self.claims.get("aud") {
+            _ if audience.is_empty() => false,
+            Some(Json::String(name)) => name == audience,
+            Some(Json::Array(all)) => all.iter().any(|name| name == audience),
+            _ => false,
         }
     }
 }
@@ -146,15 +187,6 @@ impl Actors {
 fn json_part(part: &str) -> Result<Json, Unverifiable> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Unverifiable::Malformed)?;
     serde_json::from_slice(&bytes).ok().filter(Json::is_object).ok_or(Unverifiable::Malformed)
-}
-
-/// Whether an `aud`, a string or a list of them (RFC 7519, section 4.1.3), names this audience.
-fn names(aud: Option<&Json>, audience: &str) -> bool {
-    match aud {
-        Some(Json::String(name)) => name == audience,
-        Some(Json::Array(all)) => all.iter().any(|name| name == audience),
-        _ => false,
-    }
 }
 
 /// Issuer and subject of these claims, with the actors before them. Nothing else is taken over.
@@ -174,6 +206,8 @@ fn actor(claims: &Json, depth: usize) -> Option<Json> {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use serde_json::json;
 
     use super::*;
@@ -205,7 +239,7 @@ mod tests {
     }
 
     fn act(claims: &Json) -> Result<String, Unverifiable> {
-        actors().act(token(KEY_A, "ES256", claims).as_bytes(), "back", NOW)
+        actors().act(token(KEY_A, "ES256", claims).as_bytes(), iter::once("back"), NOW)
     }
 
     #[test]
@@ -237,7 +271,7 @@ mod tests {
         assert_eq!(act(&with("aud", json!("other"))), Err(Unverifiable::WrongAudience));
         assert_eq!(act(&with("iss", json!("other"))), Err(Unverifiable::UnknownPeer));
         assert_eq!(act(&with("sub", json!(""))), Err(Unverifiable::BadChain));
-        let of = |token: &str| actors().act(token.as_bytes(), "back", NOW);
+        let of = |token: &str| actors().act(token.as_bytes(), iter::once("back"), NOW);
         assert_eq!(of(&token(KEY_B, "ES256", &claims())), Err(Unverifiable::BadSignature));
         assert_eq!(of(&token(KEY_A, "none", &claims())), Err(Unverifiable::BadSignature));
         assert_eq!(of(&token(KEY_A, "RS256", &claims())), Err(Unverifiable::BadSignature));

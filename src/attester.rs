@@ -5,15 +5,18 @@ mod cache;
 mod refusal;
 mod request;
 mod route;
+mod signed_before;
 mod token_id;
+mod told;
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::claims::OnMissingIdentity;
 use crate::config::{Config, ConfigError};
-use crate::host::{Counter, Level, ProcessHost, RequestHost, SharedData};
+use crate::host::{Counter, Level, ProcessHost, RequestHost};
 use crate::http::authority::Authority;
-use crate::http::endpoint::{self, Endpoint, Response};
+use crate::http::endpoint::{self, Endpoint, Paths, Response};
 use crate::http::fields::Fields;
 use crate::http::header_name::OwnHeaders;
 use crate::keys::feed::{KeyFile, KeySource};
@@ -25,7 +28,9 @@ use cache::Cache;
 use refusal::Refusal;
 use request::Request;
 use route::{Route, RouteDefaults, SeenRoutes};
+use signed_before::SignedBefore;
 use token_id::RandomPool;
+use told::Told;
 
 /// What becomes of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,7 +39,13 @@ pub enum Decision {
     Forward(Changes),
     /// It is answered here.
     Respond(Response),
+    /// It waits for a key: the host decides again once there is one, or after [`Attester::key_wait`] has it answered as
+    /// [`Attester::give_up`] says.
+    Wait,
 }
+
+/// How many requests of one worker wait for a key at the same time.
+pub const MAX_WAITING: usize = 1024;
 
 /// Changes of the request's header fields.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -58,6 +69,8 @@ pub struct Worker {
     seen_routes: SeenRoutes,
     cache: Option<Cache>,
     token_ids: RandomPool,
+    signed_before: SignedBefore,
+    told: Told,
 }
 
 impl Attester {
@@ -66,7 +79,7 @@ impl Attester {
     ///
     /// # Errors
     /// A [`ConfigError`] if the keys cannot be used as configured.
-    pub fn new(config: Config, host: &(impl ProcessHost + SharedData)) -> Result<Self, ConfigError> {
+    pub fn new(config: Config, host: &impl ProcessHost) -> Result<Self, ConfigError> {
         let keyring = keyring_at_start(&config, host)?;
         let mut names = vec![config.assertion_header.clone()];
         names.extend(config.claims.headers.iter().map(|claim| claim.header.clone()));
@@ -91,6 +104,8 @@ impl Attester {
             seen_routes: SeenRoutes::default(),
             cache: self.config.reuse.map(Cache::new),
             token_ids: RandomPool::default(),
+            signed_before: SignedBefore::default(),
+            told: Told::default(),
         }
     }
 
@@ -118,29 +133,66 @@ impl Attester {
         self.keyring.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How long a request is held while no key has been loaded.
+    #[must_use]
+    pub fn key_wait(&self) -> Duration {
+        self.config.signing_key_wait
+    }
+
+    /// The answer to a request for which there is no key.
+    pub fn give_up(&self, host: &impl ProcessHost) -> Response {
+        Refusal::NoKey.answer(host)
+    }
+
     /// Decides on a request.
     pub fn on_request<H: RequestHost>(&self, worker: &Worker, host: &H) -> Decision {
+        let Some(keyring) = self.keyring() else {
+            return if self.key_wait().is_zero() {
+                Decision::Respond(self.give_up(host.process()))
+            } else {
+                Decision::Wait
+            };
+        };
         let headers = host.headers();
-        self.decide(worker, host, &headers).unwrap_or_else(|refusal| Decision::Respond(refusal.answer(host.process())))
-    }
-
-    fn decide<H: RequestHost>(&self, worker: &Worker, host: &H, headers: &Fields<'_>) -> Result<Decision, Refusal> {
-        let keyring = self.keyring().ok_or(Refusal::NoKey)?;
         let builder = Builder { config: &self.config, worker, keyring: &keyring };
-        match Endpoint::at(headers.first(":path"), &self.config.jwks_path, self.config.user_endpoints) {
-            Some(endpoint) => self.endpoint(endpoint, &builder, host, headers).map(Decision::Respond),
-            None => self.forward(&builder, host, headers).map(Decision::Forward),
+        let decision = match Endpoint::at(headers.first(":path"), self.paths()) {
+            Some(_) if endpoint::is_grpc(&headers) => Err(Refusal::Grpc),
+            Some(endpoint) => self.endpoint(endpoint, &builder, host, &headers).map(Decision::Respond),
+            None => self.forward(&builder, host, &headers).map(Decision::Forward),
+        };
+        decision.unwrap_or_else(|refusal| Decision::Respond(refusal.answer(host.process())))
+    }
+
+    fn paths(&self) -> Paths<'_> {
+        Paths {
+            jwks: &self.config.jwks_path,
+            openid: self.config.openid_configuration,
+            user: self.config.user_endpoints,
         }
     }
 
-    /// The names of a request's headers or trailers that must not go on.
-    pub fn spoofed<'a>(&self, fields: &Fields<'a>, host: &impl ProcessHost) -> Vec<&'a str> {
-        let spoofed = fields.names().filter(|name| self.own_headers.include(name));
-        let names: Vec<&str> = spoofed.filter_map(|name| str::from_utf8(name).ok()).collect();
-        if !names.is_empty() {
-            host.add(Counter::SpoofsStripped, u64::try_from(names.len()).unwrap_or_default());
+    /// The names of a request's trailers that must not go on.
+    pub fn spoofed_trailers<'a>(&self, trailers: &Fields<'a>, host: &impl ProcessHost) -> Vec<&'a str> {
+        let spoofed = self.own_names(trailers);
+        count_spoofs(host, spoofed.len());
+        spoofed
+    }
+
+    fn own_names<'a>(&self, fields: &Fields<'a>) -> Vec<&'a str> {
+        let own = fields.names().filter(|name| self.own_headers.include(name));
+        own.filter_map(|name| str::from_utf8(name).ok()).collect()
+    }
+
+    /// Whether this very filter has put the request's assertion there, before Envoy ran its filters again.
+    fn is_signed_before(&self, worker: &Worker, headers: &Fields<'_>) -> bool {
+        let mut assertions = headers.values(self.config.assertion_header.as_str());
+        match (assertions.next(), assertions.next()) {
+            (Some(value), None) => {
+                let token = value.strip_prefix(self.config.assertion_prefix.as_bytes());
+                token.is_some_and(|token| worker.signed_before.has(token))
+            }
+            _ => false,
         }
-        names
     }
 
     /// The changes for a request that goes on.
@@ -151,29 +203,52 @@ impl Attester {
         headers: &Fields<'_>,
     ) -> Result<Changes, Refusal> {
         let route = self.route(builder.worker, host)?;
-        let remove = self.spoofed(headers, host.process()).into_iter().map(str::to_owned).collect();
-        let mut changes = Changes { remove, set: Vec::new() };
+        let is_signed_before = self.is_signed_before(builder.worker, headers);
+        let mut changes = self.cleaned(host.process(), headers, is_signed_before);
         if !route.pass_identity_headers && route.on_missing_identity != OnMissingIdentity::Deny {
             return Ok(changes);
         }
-        let request = Request::new(host, headers, &route, &self.config);
+        let request = Request::new(host, headers, &route, &self.config, &builder.worker.told);
+        let may_be_nobody = self.config.cors_allow_preflight && endpoint::is_cors_preflight(headers);
         match route.on_missing_identity {
+            _ if request.is_anonymous() && may_be_nobody => host.process().add(Counter::Skipped, 1),
             OnMissingIdentity::Deny if request.is_anonymous() => return Err(Refusal::MissingIdentity),
             OnMissingIdentity::Skip if request.is_anonymous() => host.process().add(Counter::Skipped, 1),
             _ if !route.pass_identity_headers => {}
-            _ => changes.set = self.assertion_headers(builder, request)?,
+            _ => {
+                let request = request.complete(&self.config, is_signed_before)?;
+                changes.set.extend(self.assertion_headers(builder, &request)?);
+            }
         }
         Ok(changes)
+    }
+
+    /// The changes that leave nothing of what only the filter may send.
+    fn cleaned(&self, host: &impl ProcessHost, headers: &Fields<'_>, is_signed_before: bool) -> Changes {
+        let own = self.own_names(headers);
+        let is_spoof = |name: &&&str| !(is_signed_before && self.own_headers.has(name));
+        count_spoofs(host, own.iter().filter(is_spoof).count());
+        let remove = own.into_iter().map(str::to_owned).collect();
+        let mut changes = Changes { remove, set: Vec::new() };
+        // Only an upgrade still has the field here. It must not have a proxy behind drop what the filter sends.
+        match self.own_headers.connection_without_them(headers) {
+            Some(connection) if connection.is_empty() => changes.remove.push("connection".into()),
+            Some(connection) => changes.set.push(("connection".into(), connection)),
+            None => {}
+        }
+        changes
     }
 
     /// The assertion header and the claim headers beside it.
     fn assertion_headers<H: RequestHost>(
         &self,
         builder: &Builder<'_>,
-        request: Request<'_, H>,
+        request: &Request<'_, H>,
     ) -> Result<Vec<(String, String)>, Refusal> {
-        let request = request.complete(&self.config)?;
-        let assertion = builder.assertion(&request)?;
+        let assertion = builder.assertion(request)?;
+        if request.is_anonymous() {
+            request.host.process().add(Counter::Anonymous, 1);
+        }
         request.host.set_filter_state("attestation.jti", &assertion.token_id);
         request.host.set_filter_state("attestation.kid", builder.keyring.signer().kid());
         let facts = request.facts(&assertion);
@@ -198,20 +273,33 @@ impl Attester {
         match endpoint {
             Endpoint::Jwks => {
                 host.process().add(Counter::JwksServed, 1);
-                Ok(builder.keyring.jwks().answer(headers, self.config.jwks_max_age))
+                Ok(builder.keyring.jwks().answer(headers, self.config.jwks_max_age, "attestation_jwks"))
             }
-            Endpoint::Discovery => self.discovery(builder.worker, host, headers),
+            Endpoint::Discovery | Endpoint::OpenId => self.discovery(endpoint, builder, host, headers),
+            Endpoint::Authorize => Ok(Response::refusal(404, "attestation_no_authorization", "nobody logs in here")),
             Endpoint::Jwt | Endpoint::User => self.user_endpoint(endpoint, builder, host, headers),
         }
     }
 
-    fn discovery<H: RequestHost>(&self, worker: &Worker, host: &H, headers: &Fields<'_>) -> Result<Response, Refusal> {
-        let route = self.route(worker, host)?;
+    fn discovery<H: RequestHost>(
+        &self,
+        endpoint: Endpoint,
+        builder: &Builder<'_>,
+        host: &H,
+        headers: &Fields<'_>,
+    ) -> Result<Response, Refusal> {
+        let route = self.route(builder.worker, host)?;
         let authority = Authority::parse(headers.first(":authority")).ok_or(Refusal::BadHost)?;
         let issuer = route.plan.issuer(&authority);
-        let document =
-            endpoint::discovery(&issuer, request::scheme(headers), authority.as_str(), &self.config.jwks_path);
-        Ok(document.answer(headers, self.config.jwks_max_age))
+        let scheme = request::scheme(headers, host.is_tls());
+        let jwks_uri = format!("{scheme}://{}{}", authority.as_str(), self.config.jwks_path);
+        let document = match endpoint {
+            Endpoint::OpenId => {
+                endpoint::openid_configuration(&issuer, &jwks_uri, &authority, builder.keyring.algorithms())
+            }
+            _ => endpoint::discovery(&issuer, &jwks_uri),
+        };
+        Ok(document.answer(headers, self.config.jwks_max_age, "attestation_discovery"))
     }
 
     fn user_endpoint<H: RequestHost>(
@@ -221,34 +309,44 @@ impl Attester {
         host: &H,
         headers: &Fields<'_>,
     ) -> Result<Response, Refusal> {
+        if !host.has_route() {
+            return Err(Refusal::NoRoute);
+        }
         if !matches!(headers.first(":method"), b"GET" | b"HEAD") {
             return Ok(endpoint::method_not_allowed("GET, HEAD"));
         }
         let route = self.route(builder.worker, host)?;
-        let request = Request::new(host, headers, &route, &self.config);
+        let request = Request::new(host, headers, &route, &self.config, &builder.worker.told);
         if request.is_anonymous() {
             return Err(Refusal::MissingIdentity);
         }
-        let request = request.complete(&self.config)?;
+        let request = request.complete(&self.config, false)?;
         let assertion = builder.new_assertion(&request, None)?;
-        let (content_type, body) = match endpoint {
-            Endpoint::User => ("application/json", route.plan.payload(&request.facts(&assertion)).json),
-            _ => ("application/jwt", assertion.token.into_bytes()),
+        let (content_type, details, body) = match endpoint {
+            Endpoint::User => {
+                ("application/json", "attestation_user", route.plan.user(&request.facts(&assertion)).json)
+            }
+            _ => ("application/jwt", "attestation_jwt", assertion.token.into_bytes()),
         };
-        Ok(Response { status: 200, headers: Vec::new(), body }
+        Ok(Response::new(200, details, body)
             .with("content-type", content_type)
             .with("cache-control", "no-store")
             .with("x-content-type-options", "nosniff"))
     }
 
     fn route(&self, worker: &Worker, host: &impl RequestHost) -> Result<Arc<Route>, Refusal> {
-        let defaults =
-            RouteDefaults { settings: &self.config.settings, plugin: &self.config.claims, route: &self.default_route };
+        let defaults = RouteDefaults { config: &self.config, route: &self.default_route, told: &worker.told };
         worker.seen_routes.current(&defaults, host)
     }
 }
 
-fn keyring_at_start(config: &Config, host: &(impl ProcessHost + SharedData)) -> Result<Option<Keyring>, ConfigError> {
+fn count_spoofs(host: &impl ProcessHost, number: usize) {
+    if number > 0 {
+        host.add(Counter::SpoofsStripped, u64::try_from(number).unwrap_or_default());
+    }
+}
+
+fn keyring_at_start(config: &Config, host: &impl ProcessHost) -> Result<Option<Keyring>, ConfigError> {
     let (field, keyring) = match &config.key_source {
         KeySource::File(_) => return Ok(None),
         KeySource::Ephemeral => ("signing_key", Keyring::ephemeral(config.signer, host)),

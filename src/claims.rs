@@ -12,6 +12,7 @@ mod value;
 pub use facts::{Facts, Payload, RequestLine, Shed};
 pub use plan::Plan;
 pub use settings::{
-    Audience, Binding, ClaimHeader, ClaimRule, IssuerFormat, OnMissingIdentity, PluginClaims, Settings,
+    Audience, Binding, CAN_BE_REQUIRED, ClaimHeader, ClaimRule, IssuerFormat, OnMissingIdentity, PluginClaims, Settings,
 };
-pub use value::json_number;
+pub use source::inputs;
+pub use value::{is_safe, json_number};

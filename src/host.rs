@@ -50,7 +50,7 @@ pub trait HostKey: Send + Sync {
 }
 
 /// The process that all requests share. Implementations never panic.
-pub trait ProcessHost {
+pub trait ProcessHost: SharedData {
     /// What counts the signatures that the host makes.
     const SIGNED_BY_HOST: Counter;
     /// What counts the signatures that the core makes.
@@ -136,8 +136,14 @@ pub trait RequestHost {
     fn process(&self) -> &Self::Process;
     /// The header fields.
     fn headers(&self) -> Fields<'_>;
+    /// Whether the client's connection is encrypted (TLS).
+    fn is_tls(&self) -> bool;
+    /// Whether there is a route that takes the request.
+    fn has_route(&self) -> bool;
     /// A namespace of the dynamic metadata.
     fn metadata(&self, namespace: &str) -> Option<Object<'_>>;
+    /// What an earlier filter has put into the filter state, serialised.
+    fn filter_state(&self, name: &str) -> Option<Vec<u8>>;
     /// What the route says about the filter; none if it says nothing or there is no route.
     ///
     /// # Errors

@@ -1,11 +1,14 @@
-//! Who the user is: from Envoy's dynamic metadata, from headers that an earlier filter set, or from a client certificate.
+//! Who the user is: from Envoy's dynamic metadata or filter state, from headers that an earlier filter set, or from a
+//! client certificate.
 
 use std::borrow::Cow;
+
+use serde_json::{Map, Value as Json};
 
 use crate::host::{CertificateField, RequestHost};
 use crate::http::fields::Fields;
 use crate::http::header_name::HeaderName;
-use crate::value::{Object, Value};
+use crate::value::{List, Object, Value};
 
 /// Headers that Envoy joins with commas when they come twice, so that a comma may be where two values met.
 const JOINED_BY_ENVOY: [&str; 10] = [
@@ -31,13 +34,33 @@ pub enum IdentitySource {
     Metadata {
         /// The metadata's namespace.
         namespace: String,
-        /// The names to walk down from it; without, the object under the namespace's lowest name that has one.
+        /// The names to walk down from it; without, the one object in the namespace.
         path: Option<Vec<String>>,
     },
+    /// A JSON object in the filter state.
+    FilterState(String),
     /// Headers that an earlier filter set, by claim.
-    Headers(Vec<(String, HeaderName)>),
+    Headers(Vec<(String, ClaimHeaderValue)>),
     /// Fields of the certificate on an mTLS connection, by claim.
     ClientCertificate(Vec<(String, CertificateField)>),
+}
+
+/// The header that holds a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimHeaderValue {
+    /// The header's name.
+    pub name: HeaderName,
+    /// How it holds a list; none for a claim that is a text.
+    pub list: Option<ListFormat>,
+}
+
+/// How a header holds a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListFormat {
+    /// Items with this text between them; white space around an item is not part of it.
+    Separated(String),
+    /// A JSON array.
+    Json,
 }
 
 impl IdentitySource {
@@ -52,80 +75,162 @@ impl IdentitySource {
     pub fn label(&self) -> Cow<'static, str> {
         match self {
             Self::Metadata { namespace, .. } => format!("metadata:{namespace}").into(),
+            Self::FilterState(name) => format!("filter_state:{name}").into(),
             Self::Headers(_) => "headers".into(),
             Self::ClientCertificate(_) => "client_certificate".into(),
         }
     }
+
+    /// The claims that the source can have; none if that is not known before a request.
+    pub fn claims(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::Metadata { .. } | Self::FilterState(_) => None,
+            Self::Headers(claims) => Some(claims.iter().map(|(claim, _)| claim.as_str()).collect()),
+            Self::ClientCertificate(claims) => Some(claims.iter().map(|(claim, _)| claim.as_str()).collect()),
+        }
+    }
 }
 
-/// What a request shows of its user.
-pub struct Evidence<'a, H> {
+/// Where in an identity a claim is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClaimPath {
+    /// A member. A name with dots that no member has is walked down, as Pomerium flattens: `realm_access.roles`.
+    Name(String),
+    /// Steps down from the identity, at least one.
+    Steps(Vec<Step>),
+}
+
+/// One step down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// To the member of an object.
+    Member(String),
+    /// To the item of a list, counted from 0.
+    Item(usize),
+}
+
+/// A source holds several objects where one is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ambiguous;
+
+/// What a search for the user of a request came to.
+pub struct Search<'a> {
+    /// The identity, and the source that has it.
+    pub identity: Option<(Identity<'a>, &'a IdentitySource)>,
+    /// How many sources had something, but not all that is required.
+    pub incomplete: usize,
+    /// A source with several objects where one was looked for.
+    pub ambiguous: Option<&'a IdentitySource>,
+}
+
+/// Looks for the user of a request: the first source that has what is required wins.
+pub fn search<'a, H: RequestHost>(
     host: &'a H,
-    headers: &'a Fields<'a>,
+    headers: &Fields<'a>,
+    sources: &'a [IdentitySource],
+    names_somebody: impl Fn(&Identity<'a>) -> bool,
+) -> Search<'a> {
+    let mut search = Search { identity: None, incomplete: 0, ambiguous: None };
+    for source in sources {
+        match identity_in(host, headers, source) {
+            Ok(Some(identity)) if names_somebody(&identity) => {
+                search.identity = Some((identity, source));
+                break;
+            }
+            Ok(Some(_)) => search.incomplete += 1,
+            Ok(None) => {}
+            Err(Ambiguous) => search.ambiguous = Some(source),
+        }
+    }
+    search
 }
 
-impl<'a, H: RequestHost> Evidence<'a, H> {
-    /// The evidence of a request.
-    pub fn new(host: &'a H, headers: &'a Fields<'a>) -> Self {
-        Self { host, headers }
+fn identity_in<'a, H: RequestHost>(
+    host: &'a H,
+    headers: &Fields<'a>,
+    source: &'a IdentitySource,
+) -> Result<Option<Identity<'a>>, Ambiguous> {
+    match source {
+        IdentitySource::Metadata { namespace, path } => in_metadata(host, namespace, path.as_deref()),
+        IdentitySource::FilterState(name) => Ok(in_filter_state(host, name)),
+        IdentitySource::Headers(claims) => Ok(in_headers(headers, claims)),
+        IdentitySource::ClientCertificate(claims) => Ok(in_certificate(host, claims)),
     }
+}
 
-    /// The identity from the first source that yields anything, and that source.
-    #[must_use]
-    pub fn identity(&self, sources: &'a [IdentitySource]) -> Option<(Identity<'a>, &'a IdentitySource)> {
-        sources.iter().find_map(|source| Some((self.identity_in(source)?, source)))
+fn in_metadata<'a>(
+    host: &'a impl RequestHost,
+    namespace: &str,
+    path: Option<&[String]>,
+) -> Result<Option<Identity<'a>>, Ambiguous> {
+    let Some(namespace) = host.metadata(namespace) else { return Ok(None) };
+    let object = match path {
+        Some(path) => path.iter().try_fold(namespace, |object, name| as_object(object.get(name)?)),
+        None => only_object(namespace)?,
+    };
+    let Some(object) = object else { return Ok(None) };
+    let members: Vec<_> = object.members().collect();
+    let says_who = members.iter().any(|(name, value)| *name != ADDED_BY_EXT_AUTHZ && says_something(*value));
+    Ok(says_who.then_some(Identity::Members(members)))
+}
+
+fn in_filter_state<'a>(host: &impl RequestHost, name: &str) -> Option<Identity<'a>> {
+    match serde_json::from_slice(&host.filter_state(name)?) {
+        Ok(Json::Object(members)) if members.values().any(|value| says_something(value.into())) => {
+            Some(Identity::Json(members))
+        }
+        _ => None,
     }
+}
 
-    fn identity_in(&self, source: &'a IdentitySource) -> Option<Identity<'a>> {
-        match source {
-            IdentitySource::Metadata { namespace, path } => self.in_metadata(namespace, path.as_deref()),
-            IdentitySource::Headers(claims) => self.in_headers(claims),
-            IdentitySource::ClientCertificate(claims) => self.in_certificate(claims),
+fn in_headers<'a>(headers: &Fields<'a>, claims: &'a [(String, ClaimHeaderValue)]) -> Option<Identity<'a>> {
+    let mut found = Vec::new();
+    for (claim, ClaimHeaderValue { name, list }) in claims {
+        let mut values = headers.values(name.as_str());
+        if let Some(format) = list {
+            let items: Vec<_> = values.filter_map(text).flat_map(|value| format.items(value)).collect();
+            if !items.is_empty() {
+                found.push((claim.as_str(), Named::Texts(items)));
+            }
+            continue;
+        }
+        match (values.next(), values.next()) {
+            (_, Some(_)) => return None,
+            (Some(value), None) if is_joined(name, value) => return None,
+            (Some(value), None) => found.extend(named(claim, text(value).map(Cow::Borrowed))),
+            (None, None) => {}
         }
     }
+    Identity::from_named(found)
+}
 
-    fn in_metadata(&self, namespace: &str, path: Option<&[String]>) -> Option<Identity<'a>> {
-        let namespace = self.host.metadata(namespace)?;
-        let object = match path {
-            Some(path) => path.iter().try_fold(namespace, |object, name| as_object(object.get(name)?))?,
-            None => lowest_object(namespace)?,
+fn in_certificate<'a>(host: &impl RequestHost, claims: &'a [(String, CertificateField)]) -> Option<Identity<'a>> {
+    if !host.is_mtls() {
+        return None;
+    }
+    let value = |field| host.certificate(field).and_then(|value| String::from_utf8(value).ok());
+    let found = claims.iter().filter_map(|(claim, field)| named(claim, value(*field).map(Cow::Owned)));
+    Identity::from_named(found.collect())
+}
+
+impl ListFormat {
+    /// The items of a header's value that say something; none of a value that is no JSON array of strings.
+    fn items<'a>(&self, value: &'a str) -> Vec<Cow<'a, str>> {
+        let items: Vec<Cow<'_, str>> = match self {
+            Self::Separated(separator) => value.split(separator.as_str()).map(|item| item.trim().into()).collect(),
+            Self::Json => json_texts(value).unwrap_or_default(),
         };
-        let members: Vec<_> = object.members().collect();
-        let says_who = members.iter().any(|(name, value)| *name != ADDED_BY_EXT_AUTHZ && says_something(*value));
-        says_who.then_some(Identity::Object(members))
+        items.into_iter().filter(|item| !item.is_empty()).collect()
     }
+}
 
-    fn in_headers(&self, claims: &'a [(String, HeaderName)]) -> Option<Identity<'a>> {
-        let mut found = Vec::new();
-        for (claim, header) in claims {
-            let mut values = self.headers.values(header.as_str());
-            if claim == "groups" {
-                let groups: Vec<_> =
-                    values.filter_map(text).flat_map(|value| value.split(',')).map(str::trim).collect();
-                let groups: Vec<_> = groups.into_iter().filter(|group| !group.is_empty()).collect();
-                if !groups.is_empty() {
-                    found.push((claim.as_str(), Named::Texts(groups)));
-                }
-                continue;
-            }
-            match (values.next(), values.next()) {
-                (_, Some(_)) => return None,
-                (Some(value), None) if is_joined(header, value) => return None,
-                (Some(value), None) => found.extend(named(claim, text(value).map(Cow::Borrowed))),
-                (None, None) => {}
-            }
-        }
-        Identity::from_named(found)
-    }
-
-    fn in_certificate(&self, claims: &'a [(String, CertificateField)]) -> Option<Identity<'a>> {
-        if !self.host.is_mtls() {
-            return None;
-        }
-        let value = |field| self.host.certificate(field).and_then(|value| String::from_utf8(value).ok());
-        let found = claims.iter().filter_map(|(claim, field)| named(claim, value(*field).map(Cow::Owned)));
-        Identity::from_named(found.collect())
-    }
+fn json_texts<'a>(value: &str) -> Option<Vec<Cow<'a, str>>> {
+    let Json::Array(items) = serde_json::from_slice(value.as_bytes()).ok()? else { return None };
+    let text = |item| match item {
+        Json::String(text) => Some(Cow::Owned(text)),
+        _ => None,
+    };
+    items.into_iter().map(text).collect()
 }
 
 fn is_joined(header: &HeaderName, value: &[u8]) -> bool {
@@ -159,16 +264,21 @@ fn as_object(value: Value<'_>) -> Option<Object<'_>> {
     }
 }
 
-fn lowest_object(namespace: Object<'_>) -> Option<Object<'_>> {
-    let objects = namespace.members().filter_map(|(name, value)| Some((name, as_object(value)?)));
-    objects.min_by_key(|(name, _)| *name).map(|(_, object)| object)
+fn only_object(namespace: Object<'_>) -> Result<Option<Object<'_>>, Ambiguous> {
+    let mut objects = namespace.members().filter_map(|(_, value)| as_object(value));
+    match (objects.next(), objects.next()) {
+        (object, None) => Ok(object),
+        _ => Err(Ambiguous),
+    }
 }
 
 /// What a source knows of a user, by claim name.
 #[derive(Debug)]
 pub enum Identity<'a> {
     /// The members of an object, of any JSON types, found once for all claims that are looked up in them.
-    Object(Vec<(&'a [u8], Value<'a>)>),
+    Members(Vec<(&'a [u8], Value<'a>)>),
+    /// The members of a JSON object.
+    Json(Map<String, Json>),
     /// Texts, by the claims that were configured.
     Named(Vec<(&'a str, Named<'a>)>),
 }
@@ -179,18 +289,7 @@ pub enum Named<'a> {
     /// A single one.
     Text(Cow<'a, str>),
     /// A list, of groups.
-    Texts(Vec<&'a str>),
-}
-
-/// The value of one claim of an identity.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Claim<'a> {
-    /// Any JSON type.
-    Value(Value<'a>),
-    /// A text.
-    Text(&'a str),
-    /// A list of texts.
-    Texts(&'a [&'a str]),
+    Texts(Vec<Cow<'a, str>>),
 }
 
 impl<'a> Identity<'a> {
@@ -198,39 +297,61 @@ impl<'a> Identity<'a> {
         if claims.is_empty() { None } else { Some(Self::Named(claims)) }
     }
 
-    /// The claim at the end of these names, the first of which is a claim's.
+    /// What is at a place.
     #[must_use]
-    pub fn claim(&'a self, path: &[String]) -> Option<Claim<'a>> {
-        let (name, rest) = path.split_first()?;
+    pub fn claim(&'a self, path: &ClaimPath) -> Option<Value<'a>> {
+        match path {
+            ClaimPath::Name(name) => walk_dots(name, &|name| self.member(name)),
+            ClaimPath::Steps(steps) => {
+                let (Step::Member(first), rest) = steps.split_first()? else { return None };
+                rest.iter().try_fold(self.member(first)?, |value, step| step.down(value))
+            }
+        }
+    }
+
+    /// The member of this name; of two, the later counts, as protobuf has it for maps.
+    fn member(&'a self, name: &str) -> Option<Value<'a>> {
         match self {
-            Self::Object(members) => {
-                let value = rest.iter().try_fold(member(members, name)?, |value, name| as_object(value)?.get(name))?;
-                Some(Claim::Value(value))
+            Self::Members(members) => {
+                let member = members.iter().rev().find(|(member, _)| *member == name.as_bytes());
+                member.map(|(_, value)| *value)
             }
-            Self::Named(claims) if rest.is_empty() => {
-                claims.iter().find(|(claim, _)| claim == name).map(|(_, value)| match value {
-                    Named::Text(text) => Claim::Text(text),
-                    Named::Texts(texts) => Claim::Texts(texts),
-                })
-            }
-            Self::Named(_) => None,
+            Self::Json(members) => members.get(name).map(Value::from),
+            Self::Named(claims) => claims.iter().find(|(claim, _)| *claim == name).map(|(_, value)| match value {
+                Named::Text(text) => Value::String(text.as_bytes()),
+                Named::Texts(texts) => Value::List(List::Texts(texts)),
+            }),
         }
     }
 
     /// When the identity itself ends (`exp` of the user's own token), in seconds since the epoch.
     #[must_use]
-    pub fn expires_at(&self) -> Option<f64> {
-        match self {
-            Self::Object(members) => match member(members, "exp")? {
-                Value::Number(seconds) => Some(seconds),
-                _ => None,
-            },
-            Self::Named(_) => None,
+    pub fn expires_at(&'a self) -> Option<f64> {
+        match self.member("exp")? {
+            Value::Number(seconds) => Some(seconds),
+            _ => None,
         }
     }
 }
 
-/// The member of this name; of two, the later counts, as protobuf has it for maps.
-fn member<'a>(members: &[(&'a [u8], Value<'a>)], name: &str) -> Option<Value<'a>> {
-    members.iter().rev().find(|(member, _)| *member == name.as_bytes()).map(|(_, value)| *value)
+impl Step {
+    fn down<'a>(&self, value: Value<'a>) -> Option<Value<'a>> {
+        match (self, value) {
+            (Self::Member(name), Value::Object(object)) => object.get(name),
+            (Self::Item(place), Value::List(list)) => list.items().nth(*place),
+            _ => None,
+        }
+    }
+}
+
+/// The member of this name, or what is below the member of a part of it up to a dot.
+fn walk_dots<'a>(name: &str, member: &dyn Fn(&str) -> Option<Value<'a>>) -> Option<Value<'a>> {
+    member(name).or_else(|| {
+        let below = |(dot, _)| {
+            let (head, tail) = name.split_at(dot);
+            let object = as_object(member(head)?)?;
+            walk_dots(tail.get(1..)?, &|name| object.get(name))
+        };
+        name.match_indices('.').find_map(below)
+    })
 }

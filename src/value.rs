@@ -4,6 +4,8 @@
 
 pub mod protobuf;
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value as Json};
 
 use protobuf::Struct;
@@ -75,6 +77,8 @@ pub enum List<'a> {
     Wire(protobuf::List<'a>),
     /// Of JSON.
     Json(&'a [Json]),
+    /// Strings.
+    Texts(&'a [Cow<'a, str>]),
 }
 
 impl<'a> List<'a> {
@@ -82,7 +86,8 @@ impl<'a> List<'a> {
     pub fn items(self) -> impl Iterator<Item = Value<'a>> {
         match self {
             Self::Wire(list) => Either::Left(list.items()),
-            Self::Json(items) => Either::Right(items.iter().map(Value::from)),
+            Self::Json(items) => Either::Right(Either::Left(items.iter().map(Value::from))),
+            Self::Texts(texts) => Either::Right(Either::Right(texts.iter().map(|text| Value::String(text.as_bytes())))),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A peer's assertion that a client hands in.
 
 use std::cell::LazyCell;
+use std::iter;
 
 use attestation_filter::actor::{Actors, OnUnverifiable, Peer, PeerKey};
 use attestation_filter::keys::jws::{ProtectedHeader, compact};
@@ -40,7 +41,7 @@ pub fn actor(bytes: &[u8]) {
 }
 
 fn judge(peers: &Peers, token: &[u8], audience: &str) {
-    let Ok(act) = peers.actors.act(token, audience, NOW) else { return };
+    let Ok(act) = peers.actors.act(token, iter::once(audience), NOW) else { return };
     let token = str::from_utf8(token).expect("text");
     let (input, _) = token.rsplit_once('.').expect("a signature");
     assert!(peers.signed.iter().any(|(signed, _)| signed == input), "never signed: {input}");

@@ -2,9 +2,10 @@
 
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use attestation_filter::attester::{Attester, Changes, Decision, Worker};
-use attestation_filter::config::Config;
+use attestation_filter::config::{Config, Platform};
 use attestation_filter::host::Unreadable;
 use attestation_filter::keys::{SigningKey, SigningKeys};
 use base64::Engine as _;
@@ -31,6 +32,8 @@ struct Case {
 struct Configured {
     case: Case,
     filter: Filter,
+    /// How the host signs with the filter's key.
+    sign: Arc<Mutex<Sign>>,
 }
 
 /// The filter in one thread.
@@ -65,11 +68,11 @@ pub fn attester(bytes: &[u8]) {
         certificate: Some(certificate.to_vec()).filter(|certificate| !certificate.is_empty()),
         ..host::host(&fields)
     };
-    match signing % 16 {
-        1 => host.set_sign(Sign::Missing),
-        2 => host.set_sign(Sign::Answers(answer.to_vec())),
-        _ => {}
-    }
+    host.set_sign(match signing % 16 {
+        1 => Sign::Missing,
+        2 => Sign::Answers(answer.to_vec()),
+        _ => Sign::Repeats,
+    });
     CONFIGURED.with(|configured| {
         let chosen = &configured[usize::from(*choice) % configured.len()];
         judge(chosen, &host);
@@ -89,6 +92,7 @@ fn is_reused_by_the_same_only(reusing: &Filter, signing: &Filter, host: &FakeHos
             claims
         }),
         Decision::Respond(response) => Some(response.status.into()),
+        Decision::Wait => panic!("there is a key"),
     });
     assert_eq!(kept, new);
 }
@@ -99,7 +103,8 @@ fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&line[..colon], &line[colon + 1..]))
 }
 
-fn judge(Configured { case, filter }: &Configured, host: &FakeHost) {
+fn judge(Configured { case, filter, sign }: &Configured, host: &FakeHost) {
+    *sign.lock().expect("no panic") = host.sign.lock().expect("no panic").clone();
     let decision = filter.on_request(host);
     no_log_tells_a_secret(host);
     let Some(changes) = is_decision(&decision, host) else { return };
@@ -131,6 +136,7 @@ pub(super) fn is_decision<'a>(decision: &'a Decision, host: &FakeHost) -> Option
             is_well_formed(response);
             None
         }
+        Decision::Wait => None,
         Decision::Forward(changes) => {
             for (name, value) in &changes.set {
                 http::HeaderName::from_lowercase(name.as_bytes()).expect("a header name");
@@ -198,10 +204,11 @@ fn keys() -> SigningKeys {
 fn configured(case: Case) -> Configured {
     let mut config = case.config.clone();
     config["signing_key"] = KEY.into();
-    let config = Config::read(config.to_string().as_bytes(), |_| None).expect("a configuration");
-    let attester = Attester::new(config, &host::host(&[])).expect("a key that signs");
+    let config = Config::read(Platform::Wasm, config.to_string().as_bytes(), |_| None).expect("a configuration");
+    let host = host::host(&[]);
+    let attester = Attester::new(config, &host).expect("a key that signs");
     let filter = Filter { worker: attester.worker(), attester };
-    Configured { case, filter }
+    Configured { case, filter, sign: host.sign }
 }
 
 fn cases() -> Vec<Case> {

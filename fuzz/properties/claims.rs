@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use attestation_filter::claims::{ClaimRule, Facts, Plan, PluginClaims, RequestLine, Settings, Shed};
 use attestation_filter::http::authority::Authority;
 use attestation_filter::http::fields::Fields;
-use attestation_filter::identity::{Evidence, IdentitySource};
+use attestation_filter::identity::{ClaimPath, IdentitySource, Step, search};
 use prost::Message as _;
 use prost_types::value::Kind;
 use prost_types::{Struct, Value};
@@ -51,8 +51,8 @@ pub fn claims(bytes: &[u8]) {
 thread_local! {
     static PLAN: LazyCell<Plan> = LazyCell::new(|| {
         let claims = vec![
-            ("x".into(), ClaimRule::From(vec!["x".into()])),
-            ("y".into(), ClaimRule::From(vec!["y".into(), "z".into()])),
+            ("x".into(), ClaimRule::First(vec![ClaimPath::Name("x".into())])),
+            ("y".into(), ClaimRule::First(vec![ClaimPath::Steps(vec![Step::Member("y".into()), Step::Member("z".into())])])),
         ];
         Plan::new(&Settings { claims, ..Settings::default() }, &PluginClaims::default())
     });
@@ -63,8 +63,7 @@ fn payload(metadata: &[u8]) -> Vec<u8> {
     let host = FakeHost { metadata: Some(metadata.to_vec()), ..FakeHost::default() };
     let headers = Fields::default();
     let sources = [IdentitySource::jwt_authn()];
-    let evidence = Evidence::new(&host, &headers);
-    let found = evidence.identity(&sources);
+    let found = PLAN.with(|plan| search(&host, &headers, &sources, |identity| plan.names_somebody(identity))).identity;
     let authority = Authority::parse(b"a");
     let facts = Facts {
         identity: found.as_ref().map(|(identity, _)| identity),
@@ -75,9 +74,8 @@ fn payload(metadata: &[u8]) -> Vec<u8> {
         source: None,
         request: RequestLine::default(),
         actor: None,
-        shed: Shed::default(),
     };
-    PLAN.with(|plan| plan.payload(&facts).json)
+    PLAN.with(|plan| plan.payload(&facts, Shed::default()).json)
 }
 
 /// The claims, which have all members that they must, perhaps these, and no others, in order and of the right types.
@@ -95,24 +93,15 @@ pub(super) fn is_claims(payload: &[u8], extra: &[&str]) -> serde_json::Map<Strin
     claims
 }
 
-/// The object under the lowest name, if anything in it says who.
+/// The one object in the namespace, if it says who.
 fn identity(metadata: &Metadata) -> Option<&BTreeMap<String, Value>> {
     let objects = metadata.namespaces.get(NAMESPACE)?.fields.values();
-    let object = objects.into_iter().find_map(|value| match &value.kind {
+    let mut objects = objects.into_iter().filter_map(|value| match &value.kind {
         Some(Kind::StructValue(object)) => Some(&object.fields),
         _ => None,
-    })?;
-    object.iter().any(|(name, value)| name != "ext_authz_duration" && !is_empty(value)).then_some(object)
-}
-
-fn is_empty(value: &Value) -> bool {
-    match &value.kind {
-        None | Some(Kind::NullValue(_)) => true,
-        Some(Kind::StringValue(text)) => text.is_empty(),
-        Some(Kind::ListValue(list)) => list.values.is_empty(),
-        Some(Kind::StructValue(object)) => object.fields.is_empty(),
-        Some(Kind::NumberValue(_) | Kind::BoolValue(_)) => false,
-    }
+    });
+    let only = objects.next().filter(|_| objects.next().is_none())?;
+    (!text_claim("sub", Some(only)).is_empty()).then_some(only)
 }
 
 fn text_claim(name: &str, identity: Option<&BTreeMap<String, Value>>) -> String {
@@ -121,7 +110,12 @@ fn text_claim(name: &str, identity: Option<&BTreeMap<String, Value>>) -> String 
         "user" => &["user", "sub"],
         _ => &[name],
     };
-    let mut texts = names.iter().filter_map(|name| scalar(identity?.get(*name)?));
+    let mut texts = names.iter().filter_map(|name| match identity?.get(*name)?.kind.as_ref()? {
+        Kind::ListValue(list) if *name == "name" => {
+            list.values.iter().map(scalar).collect::<Option<Vec<_>>>().map(|texts| texts.join(","))
+        }
+        _ => scalar(identity?.get(*name)?),
+    });
     texts.find(|text| !text.is_empty()).unwrap_or_default()
 }
 
@@ -136,19 +130,16 @@ fn groups(identity: Option<&BTreeMap<String, Value>>) -> Vec<String> {
 fn scalar(value: &Value) -> Option<String> {
     match value.kind.as_ref()? {
         Kind::StringValue(text) => Some(text.clone()),
-        Kind::BoolValue(bool) => Some(bool.to_string()),
-        Kind::NumberValue(number) => number_text(*number),
+        Kind::NumberValue(number) if *number == number.trunc() && is_safe(*number) => {
+            Some(format!("{:.0}", number + 0.0))
+        }
         _ => None,
     }
 }
 
-/// Whole numbers without a fraction, as far as JavaScript, too, writes no exponent; and no negative zero.
-fn number_text(number: f64) -> Option<String> {
-    if number == number.trunc() && number.abs() < 1e21 {
-        Some(format!("{:.0}", number + 0.0))
-    } else {
-        serde_json::Number::from_f64(number).map(|number| number.to_string())
-    }
+/// Whether no other number becomes this one when it passes through a double.
+fn is_safe(number: f64) -> bool {
+    number != number.trunc() || number.abs() < 2f64.powi(53)
 }
 
 /// The claim is there with the value that the other decoder read; or not at all, where JSON cannot say it.
@@ -166,7 +157,8 @@ fn to_json(value: &Value) -> Option<Json> {
     Some(match value.kind.as_ref() {
         None | Some(Kind::NullValue(_)) => Json::Null,
         Some(Kind::BoolValue(bool)) => (*bool).into(),
-        Some(Kind::NumberValue(number)) => serde_json::Number::from_f64(*number)?.into(),
+        Some(Kind::NumberValue(number)) if is_safe(*number) => serde_json::Number::from_f64(*number)?.into(),
+        Some(Kind::NumberValue(_)) => return None,
         Some(Kind::StringValue(text)) => text.as_str().into(),
         Some(Kind::ListValue(list)) => list.values.iter().map(to_json).collect::<Option<Vec<_>>>()?.into(),
         Some(Kind::StructValue(object)) => {

@@ -1,7 +1,7 @@
 //! The plugin's configuration, as JSON and as a `google.protobuf.Struct`.
 
 use attestation_filter::attester::Attester;
-use attestation_filter::config::{Config, ConfigError};
+use attestation_filter::config::{Config, ConfigError, Platform};
 use prost::Message as _;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
@@ -30,7 +30,7 @@ pub fn configuration(bytes: &[u8]) {
 }
 
 fn read(bytes: &[u8]) -> Result<Config, ConfigError> {
-    Config::read(bytes, |_| None)
+    Config::read(Platform::Wasm, bytes, |_| None)
 }
 
 fn shown(config: &Config) -> String {

@@ -2,7 +2,7 @@
 
 use std::cell::LazyCell;
 
-use attestation_filter::http::endpoint::{Document, Endpoint, Response, discovery};
+use attestation_filter::http::endpoint::{Document, Endpoint, Paths, Response, discovery};
 use attestation_filter::http::fields::Fields;
 
 use super::lines;
@@ -11,7 +11,7 @@ thread_local! {
     /// A document and its tag.
     static KEYSET: LazyCell<(Document, String)> = LazyCell::new(|| {
         let document = Document::new(r#"{"keys":[]}"#.into());
-        let etag = header(&document.answer(&get(), 60), "etag").expect("an etag").to_owned();
+        let etag = header(&document.answer(&get(), 60, "details"), "etag").expect("an etag").to_owned();
         (document, etag)
     });
 }
@@ -28,7 +28,7 @@ pub fn endpoint(bytes: &[u8]) {
     );
     let (answer, etag) = KEYSET.with(|keyset| {
         let (document, etag) = &**keyset;
-        (document.answer(&Fields::new(fields.clone()), 60), etag.clone())
+        (document.answer(&Fields::new(fields.clone()), 60, "details"), etag.clone())
     });
     is_well_formed(&answer);
     let fresh = [first, second].into_iter().any(|value| names(value, &etag));
@@ -49,19 +49,22 @@ fn the_exact_path(target: &[u8]) {
     for opted_in in [false, true] {
         let expected = match &target[..end] {
             path if path == JWKS_PATH.as_bytes() => Some(Endpoint::Jwks),
-            b"/.well-known/pomerium" => Some(Endpoint::Discovery),
+            b"/.well-known/pomerium" | b"/.well-known/pomerium/" => Some(Endpoint::Discovery),
+            b"/.well-known/openid-configuration" if opted_in => Some(Endpoint::OpenId),
+            b"/.well-known/pomerium/authorize" if opted_in => Some(Endpoint::Authorize),
             b"/.pomerium/jwt" if opted_in => Some(Endpoint::Jwt),
             b"/.pomerium/user" if opted_in => Some(Endpoint::User),
             _ => None,
         };
-        assert_eq!(Endpoint::at(target, JWKS_PATH, opted_in), expected);
+        let paths = Paths { jwks: JWKS_PATH, openid: opted_in, user: opted_in };
+        assert_eq!(Endpoint::at(target, paths), expected);
     }
 }
 
 /// Whatever stands in the path and the issuer, the document has two members and they are these.
 fn the_discovery_document(text: &[u8]) {
     let Ok(text) = str::from_utf8(text) else { return };
-    let answer = discovery(&text.into(), "https", "a:1", text).answer(&get(), 60);
+    let answer = discovery(text, &format!("https://a:1{text}")).answer(&get(), 60, "details");
     let document: serde_json::Value = serde_json::from_slice(&answer.body).expect("a document of JSON");
     assert_eq!(document, serde_json::json!({"issuer": text, "jwks_uri": format!("https://a:1{text}")}));
 }
@@ -85,10 +88,15 @@ fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
 
 /// An answer that any HTTP implementation could send.
 pub(super) fn is_well_formed(answer: &Response) {
-    assert!(matches!(answer.status, 200 | 204 | 304 | 400 | 401 | 405 | 431 | 500 | 503), "{}", answer.status);
+    assert!(
+        matches!(answer.status, 200 | 204 | 304 | 400 | 401 | 404 | 405 | 415 | 431 | 500 | 503),
+        "{}",
+        answer.status
+    );
     for (name, value) in &answer.headers {
         http::HeaderName::from_lowercase(name.as_bytes()).expect("a header name");
         http::HeaderValue::from_str(value).expect("a header value");
     }
-    assert!(answer.status < 400 || !answer.body.is_empty());
+    assert_eq!(answer.status < 400 || answer.status == 415, answer.body.is_empty() || answer.status == 200);
+    assert!(answer.details.starts_with("attestation_") || answer.details == "details");
 }

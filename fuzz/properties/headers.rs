@@ -3,14 +3,12 @@
 use attestation_filter::http::fields::Fields;
 use attestation_filter::proxy::wire;
 
-use super::host::pairs;
-
 /// What is read are the fields that are wholly there, and writing them again loses nothing.
 pub fn headers(bytes: &[u8]) {
     let fields = fields(bytes);
     let headers = wire::fields(bytes);
     holds(&headers, &fields);
-    holds(&wire::fields(&pairs(&fields)), &fields);
+    holds(&wire::fields(&wire::header_map(&fields)), &fields);
 }
 
 fn holds(headers: &Fields<'_>, fields: &[(&[u8], &[u8])]) {

@@ -22,17 +22,3 @@ pub(super) fn says(host: &FakeHost, part: &[u8]) -> bool {
 pub(super) fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
-
-/// A map as proxy-wasm serialises it.
-pub(super) fn pairs(fields: &[(&[u8], &[u8])]) -> Vec<u8> {
-    let number = |number: usize| u32::try_from(number).expect("a short text").to_le_bytes();
-    let mut buffer = number(fields.len()).to_vec();
-    for (name, value) in fields {
-        buffer.extend(number(name.len()));
-        buffer.extend(number(value.len()));
-    }
-    for (name, value) in fields {
-        buffer.extend([name, &b"\0"[..], value, b"\0"].concat());
-    }
-    buffer
-}

@@ -50,11 +50,12 @@ fn a_claims_header_is_stripped(claim: &[u8]) {
 /// Whether some server could take the name for one of these, or for a claim's.
 pub(super) fn is_own<'a>(sent: &[u8], own: impl IntoIterator<Item = &'a str>) -> bool {
     let sent = folded(sent);
-    sent.starts_with(b"x-pomerium-claim-") || own.into_iter().any(|own| folded(own.as_bytes()) == sent)
+    let always = sent.starts_with(b"x-pomerium-claim-") || sent == b"x-pomerium-jwt-assertion-for";
+    always || own.into_iter().any(|own| folded(own.as_bytes()) == sent)
 }
 
 fn folded(name: &[u8]) -> Vec<u8> {
     let mut name = name.to_ascii_lowercase();
-    name.iter_mut().filter(|byte| matches!(byte, b'_' | b'.')).for_each(|byte| *byte = b'-');
+    name.iter_mut().filter(|byte| !matches!(byte, b'a'..=b'z' | b'0'..=b'9')).for_each(|byte| *byte = b'-');
     name
 }

@@ -5,7 +5,7 @@ use super::refusal::Refusal;
 use super::request::Request;
 use crate::claims::{Payload, Shed};
 use crate::config::Config;
-use crate::host::{Counter, Histogram, ProcessHost, RequestHost};
+use crate::host::{Counter, Histogram, Level, ProcessHost, RequestHost};
 use crate::keys::jws;
 use crate::keys::ring::Keyring;
 use crate::keys::signer::SignedBy;
@@ -21,8 +21,6 @@ pub(super) struct Assertion {
     pub(super) issued_at: u64,
     /// `exp`, in seconds since the epoch.
     pub(super) expires_at: u64,
-    /// Which of the claims that can be shed it does without.
-    pub(super) shed: Shed,
 }
 
 /// What builds the assertions of one worker with one keyring.
@@ -39,7 +37,7 @@ impl Builder<'_> {
         let Some(cache) = &self.worker.cache else { return self.new_assertion(request, max) };
         let host = request.host.process();
         let (now, kid) = (host.now(), self.keyring.signer().kid());
-        let claims = request.route.plan.payload(&request.facts(&Assertion::default())).json;
+        let claims = request.route.plan.payload(&request.facts(&Assertion::default()), Shed::default()).json;
         if let Some(assertion) = cache.get(kid, &claims, now) {
             host.add(Counter::Reused, 1);
             return Ok(assertion);
@@ -57,49 +55,63 @@ impl Builder<'_> {
     ) -> Result<Assertion, Refusal> {
         let host = request.host.process();
         let token_id = self.worker.token_ids.uuid_v4(host).ok_or(Refusal::NoRandomness)?;
-        let issued_at = host.now().as_secs();
-        let expires_at = issued_at.saturating_add(self.config.token_lifetime);
-        let mut assertion = Assertion { token: String::new(), token_id, issued_at, expires_at, shed: Shed::default() };
-        let payload = self.payload_within(request, &mut assertion, max_bytes)?;
+        let now = host.now().as_secs();
+        let issued_at = now.saturating_sub(self.config.iat_backdate);
+        let expires_at = now.saturating_add(self.config.token_lifetime);
+        let assertion = Assertion { token: String::new(), token_id, issued_at, expires_at };
+        let payload = self.payload_within(request, &assertion, max_bytes)?;
         if payload.groups_removed > 0 {
             host.add(Counter::GroupsRemoved, u64::try_from(payload.groups_removed).unwrap_or_default());
         }
-        assertion.token = sign(host, self.keyring, &payload.json)?;
-        Ok(assertion)
+        self.report_left_out(host, &payload);
+        let token = self.sign(host, &payload.json)?;
+        self.worker.signed_before.remember(&assertion.token_id);
+        Ok(Assertion { token, ..assertion })
     }
 
     /// The claims, without as many of those that can be shed as it takes to stay within the limit.
-    fn payload_within<H: RequestHost>(
+    fn payload_within<'a, H: RequestHost>(
         &self,
-        request: &Request<'_, H>,
-        assertion: &mut Assertion,
+        request: &'a Request<'_, H>,
+        assertion: &'a Assertion,
         max_bytes: Option<usize>,
-    ) -> Result<Payload, Refusal> {
-        loop {
-            let payload = request.route.plan.payload(&request.facts(assertion));
-            let Some(max) = max_bytes else { return Ok(payload) };
-            let length = self.config.assertion_prefix.len() + self.keyring.signer().token_bytes(payload.json.len());
-            if length <= max {
-                return Ok(payload);
-            }
-            let shed = request.route.plan.shed_more(&request.facts(assertion), self.config.claims.shed.len());
-            assertion.shed = shed.ok_or(Refusal::TooLong { length, max })?;
+    ) -> Result<Payload<'a>, Refusal> {
+        let (plan, facts) = (&request.route.plan, request.facts(assertion));
+        let Some(max) = max_bytes else { return Ok(plan.payload(&facts, Shed::default())) };
+        let length = |payload| self.config.assertion_prefix.len() + self.keyring.signer().token_bytes(payload);
+        let shed = plan.shed(&facts, |payload| length(payload) <= max);
+        let shed = shed.map_err(|payload| Refusal::TooLong { length: length(payload), max })?;
+        Ok(plan.payload(&facts, shed))
+    }
+
+    /// Counts the claims of which something is left out, and names each once.
+    fn report_left_out(&self, host: &impl ProcessHost, payload: &Payload<'_>) {
+        for claim in &payload.left_out {
+            host.add(Counter::ClaimsLeftOut, 1);
+            let message = format!(
+                "claim {claim:?}: left out, in whole or in part, as it cannot be represented: a whole number beyond \
+                 ±(2^53-1), or no text where there must be one; have the identity provider send a string"
+            );
+            self.worker.told.once(host, self.config.fingerprint.as_str(), Level::Warn, &message);
         }
     }
-}
 
-/// The compact token over this payload.
-fn sign<P: ProcessHost>(host: &P, keyring: &Keyring, payload: &[u8]) -> Result<String, Refusal> {
-    let signer = keyring.signer();
-    let input = signer.header().signing_input(payload);
-    let before = host.now();
-    let (signature, signed_by) = signer.sign(input.as_bytes()).map_err(Refusal::NotSigned)?;
-    let took = host.now().saturating_sub(before);
-    host.record(Histogram::SignDuration, u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-    host.count_signed_by(signer.kid());
-    host.add(if signed_by == SignedBy::Host { P::SIGNED_BY_HOST } else { P::SIGNED_BY_CORE }, 1);
-    if signed_by == SignedBy::Fallback {
-        host.add(Counter::SignFallbacks, 1);
+    /// The compact token over this payload.
+    fn sign<P: ProcessHost>(&self, host: &P, payload: &[u8]) -> Result<String, Refusal> {
+        let signer = self.keyring.signer();
+        let input = signer.header().signing_input(payload);
+        let before = host.now();
+        let (signature, signed_by) = signer.sign(input.as_bytes()).map_err(|error| {
+            self.worker.told.once(host, self.config.fingerprint.as_str(), Level::Error, &error.to_string());
+            Refusal::NotSigned(error)
+        })?;
+        let took = host.now().saturating_sub(before);
+        host.record(Histogram::SignDuration, u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        host.count_signed_by(signer.kid());
+        host.add(if signed_by == SignedBy::Host { P::SIGNED_BY_HOST } else { P::SIGNED_BY_CORE }, 1);
+        if signed_by == SignedBy::Fallback {
+            host.add(Counter::SignFallbacks, 1);
+        }
+        Ok(jws::compact(input, &signature))
     }
-    Ok(jws::compact(input, &signature))
 }

@@ -24,14 +24,17 @@ pub(super) struct Cache {
 struct Store {
     /// The key that has signed all of them.
     kid: String,
+    /// The latest `iat` among them.
+    issued_at: u64,
     assertions: LruCache<Vec<u8>, (Assertion, Duration)>,
 }
 
 impl Store {
-    /// What a new key has not signed is not used again.
-    fn of(&mut self, kid: &str) -> &mut LruCache<Vec<u8>, (Assertion, Duration)> {
-        if self.kid != kid {
+    /// What a new key has not signed is not used again, nor what is from the future of a clock that was set back.
+    fn of(&mut self, kid: &str, now: Duration) -> &mut LruCache<Vec<u8>, (Assertion, Duration)> {
+        if self.kid != kid || now.as_secs() < self.issued_at {
             self.assertions.clear();
+            self.issued_at = 0;
             kid.clone_into(&mut self.kid);
         }
         &mut self.assertions
@@ -41,13 +44,16 @@ impl Store {
 impl Cache {
     /// A store whose assertions are used for this long.
     pub(super) fn new(lifetime: Duration) -> Self {
-        Self { lifetime, store: RefCell::new(Store { kid: String::new(), assertions: LruCache::new(MAX_KEPT) }) }
+        Self {
+            lifetime,
+            store: RefCell::new(Store { kid: String::new(), issued_at: 0, assertions: LruCache::new(MAX_KEPT) }),
+        }
     }
 
     /// An assertion by this key with these claims that may still be used.
     pub(super) fn get(&self, kid: &str, claims: &[u8], now: Duration) -> Option<Assertion> {
         let mut store = self.store.borrow_mut();
-        let store = store.of(kid);
+        let store = store.of(kid, now);
         match store.get(claims) {
             Some((assertion, until)) if now < *until => Some(assertion.clone()),
             Some(_) => {
@@ -77,14 +83,16 @@ impl Cache {
             Some(Err(_)) => return,
             None => until,
         };
-        self.store.borrow_mut().of(kid).put(claims, (assertion, until));
+        let mut store = self.store.borrow_mut();
+        store.of(kid, now);
+        store.issued_at = store.issued_at.max(assertion.issued_at);
+        store.assertions.put(claims, (assertion, until));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claims::Shed;
     use crate::value::Object;
     use crate::value::protobuf::{Struct, build};
     use serde_json::json;
@@ -93,7 +101,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1000);
 
     fn assertion() -> Assertion {
-        Assertion { token: "t".into(), token_id: "j".into(), issued_at: 1000, expires_at: 1300, shed: Shed::default() }
+        Assertion { token: "t".into(), token_id: "j".into(), issued_at: 1000, expires_at: 1300 }
     }
 
     #[test]
@@ -109,7 +117,7 @@ mod tests {
     fn an_assertion_does_not_outlive_its_identity() {
         let kept = Cache::new(Duration::from_secs(10));
         let bytes = build::object(&json!({"sub": "ann", "exp": 1002}));
-        let identity = Identity::Object(Object::Struct(Struct::new(&bytes)).members().collect());
+        let identity = Identity::Members(Object::Struct(Struct::new(&bytes)).members().collect());
         let key = b"{}".to_vec();
         kept.put(KID, key.clone(), assertion(), NOW, Some(&identity));
         assert!(kept.get(KID, &key, NOW + Duration::from_secs(1)).is_some());
@@ -122,6 +130,15 @@ mod tests {
         let key = b"{}".to_vec();
         kept.put(KID, key.clone(), assertion(), NOW, None);
         assert_eq!(kept.get("b", &key, NOW), None);
+        assert_eq!(kept.get(KID, &key, NOW), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_empties_the_store() {
+        let kept = Cache::new(Duration::from_secs(10));
+        let key = b"{}".to_vec();
+        kept.put(KID, key.clone(), assertion(), NOW, None);
+        assert_eq!(kept.get(KID, &key, NOW - Duration::from_secs(1)), None);
         assert_eq!(kept.get(KID, &key, NOW), None);
     }
 }

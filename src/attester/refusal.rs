@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::actor::Unverifiable;
-use crate::host::{Counter, Level, ProcessHost};
+use crate::host::{Counter, ProcessHost};
 use crate::http::endpoint::Response;
 use crate::keys::signer::NotSigned;
 
@@ -24,62 +24,58 @@ pub(super) enum Refusal {
     TooLong { length: usize, max: usize },
     /// A route whose settings cannot be used.
     BadRoute,
+    /// No route would take the request.
+    NoRoute,
+    /// A gRPC request for one of the filter's own paths.
+    Grpc,
     /// The host gives no randomness.
     NoRandomness,
     /// Nothing could sign.
     NotSigned(NotSigned),
 }
 
-/// What a refusal looks like.
+/// What a refusal looks like to the client, to Envoy and to its statistics. The text holds nothing of the request.
 struct Form {
     status: u32,
+    /// <https://grpc.io/docs/guides/status-codes/>
+    grpc_status: u32,
     counter: Counter,
-    level: Level,
-    /// For the client; it holds nothing of the request.
+    details: &'static str,
     text: &'static str,
     header: Option<(&'static str, &'static str)>,
 }
 
+impl Form {
+    fn with(self, name: &'static str, value: &'static str) -> Self {
+        Self { header: Some((name, value)), ..self }
+    }
+}
+
 impl Refusal {
+    #[rustfmt::skip]
     fn form(self) -> Form {
-        let form = |status, counter, text| Form { status, counter, level: Level::Debug, text, header: None };
+        let form = |status, grpc_status, counter, details, text| Form { status, grpc_status, counter, details, text, header: None };
         match self {
-            Self::NoKey => Form {
-                header: Some(("retry-after", "1")),
-                ..form(503, Counter::RefusedNoKey, "no signing key has been loaded yet")
-            },
-            Self::MissingIdentity => Form {
-                header: Some(("www-authenticate", "Bearer")),
-                ..form(401, Counter::RefusedMissingIdentity, "no identity")
-            },
-            Self::BadActor(_) => Form {
-                level: Level::Warn,
-                header: Some(("www-authenticate", "Bearer error=\"invalid_token\"")),
-                ..form(401, Counter::RefusedBadActor, "the incoming assertion cannot be verified")
-            },
-            Self::BadHost => form(400, Counter::RefusedBadHost, "the host of this request is not valid"),
-            Self::Unbound => {
-                form(400, Counter::RefusedUnbound, "this request lacks what its assertion would be bound to")
-            }
-            Self::TooLong { .. } => Form {
-                level: Level::Warn,
-                ..form(431, Counter::RefusedTooLong, "the assertion for this request is too long")
-            },
-            Self::BadRoute => form(500, Counter::RefusedBadRoute, "the metadata of this route is not valid"),
-            Self::NoRandomness | Self::NotSigned(_) => {
-                Form { level: Level::Error, ..form(500, Counter::RefusedNotSigned, "no assertion could be made") }
-            }
+            Self::NoKey => form(503, 14, Counter::RefusedNoKey, "attestation_no_key", "no signing key has been loaded yet").with("retry-after", "1"),
+            Self::MissingIdentity => form(401, 16, Counter::RefusedMissingIdentity, "attestation_missing_identity", "no identity").with("www-authenticate", "Bearer"),
+            Self::BadActor(_) => form(401, 16, Counter::RefusedBadActor, "attestation_bad_actor", "the incoming assertion cannot be verified").with("www-authenticate", "Bearer error=\"invalid_token\""),
+            Self::BadHost => form(400, 3, Counter::RefusedBadHost, "attestation_bad_host", "the host of this request is not valid"),
+            Self::Unbound => form(400, 3, Counter::RefusedUnbound, "attestation_unbound", "this request lacks what its assertion would be bound to"),
+            Self::TooLong { .. } => form(431, 8, Counter::RefusedTooLong, "attestation_too_long", "the assertion for this request is too long"),
+            Self::BadRoute => form(500, 13, Counter::RefusedBadRoute, "attestation_bad_route", "the settings of this route are not valid"),
+            Self::NoRoute => form(404, 5, Counter::RefusedNoRoute, "attestation_no_route", "no route takes this request"),
+            Self::Grpc => form(415, 12, Counter::RefusedGrpc, "attestation_grpc", ""),
+            Self::NoRandomness | Self::NotSigned(_) => form(500, 13, Counter::RefusedNotSigned, "attestation_not_signed", "no assertion could be made"),
         }
     }
 
-    /// Counts and logs the refusal, and makes the answer.
+    /// Counts the refusal, and makes the answer. It is logged at debug only: no client makes the log grow.
     pub(super) fn answer(self, host: &impl ProcessHost) -> Response {
         let form = self.form();
         host.add(form.counter, 1);
-        if form.level != Level::Debug || host.logs_debug() {
-            host.log(form.level, &format!("refused a request: {self}"));
-        }
-        let response = Response::refusal(form.status, form.text);
+        host.debug(|| format!("refused a request: {self}"));
+        let response = Response::refusal(form.status, form.details, form.text);
+        let response = Response { grpc_status: Some(form.grpc_status), ..response };
         match form.header {
             Some((name, value)) => response.with(name, value),
             None => response,
@@ -94,6 +90,7 @@ impl fmt::Display for Refusal {
             Self::TooLong { length, max } => {
                 write!(f, "its assertion would have {length} bytes, max_assertion_bytes allows {max}")
             }
+            Self::Grpc => f.write_str("gRPC asks for one of the filter's own paths"),
             Self::NoRandomness => f.write_str("the host gives no randomness for its assertion"),
             Self::NotSigned(error) => error.fmt(f),
             other => f.write_str(other.form().text),

@@ -3,13 +3,14 @@
 use super::assertion::Assertion;
 use super::refusal::Refusal;
 use super::route::Route;
+use super::told::Told;
 use crate::actor::OnUnverifiable;
 use crate::claims::{Binding, Facts, RequestLine};
 use crate::config::Config;
-use crate::host::{ProcessHost as _, RequestHost};
+use crate::host::{Counter, Level, ProcessHost as _, RequestHost};
 use crate::http::authority::Authority;
 use crate::http::fields::Fields;
-use crate::identity::{Evidence, Identity, IdentitySource};
+use crate::identity::{self, Identity, IdentitySource};
 
 /// A request with its identity, and what else its claims are made of.
 pub(super) struct Request<'a, H> {
@@ -24,12 +25,22 @@ pub(super) struct Request<'a, H> {
 
 impl<'a, H: RequestHost> Request<'a, H> {
     /// The request with its identity; [`Request::complete`] finds out the rest.
-    pub(super) fn new(host: &'a H, headers: &'a Fields<'a>, route: &'a Route, config: &'a Config) -> Self {
-        let identity = Evidence::new(host, headers).identity(&config.identity_sources);
-        host.process().debug(|| {
-            let source = identity.as_ref().map_or("no source, anonymous".into(), |(_, source)| source.label());
+    pub(super) fn new(host: &'a H, headers: &'a Fields<'a>, route: &'a Route, config: &'a Config, told: &Told) -> Self {
+        let found =
+            identity::search(host, headers, &config.identity_sources, |identity| route.plan.names_somebody(identity));
+        let process = host.process();
+        if found.incomplete > 0 {
+            process.add(Counter::IncompleteIdentities, u64::try_from(found.incomplete).unwrap_or_default());
+        }
+        if let Some(source) = found.ambiguous {
+            let message = format!("{} holds several objects and yields no identity: set path", source.label());
+            told.once(process, config.fingerprint.as_str(), Level::Warn, &message);
+        }
+        process.debug(|| {
+            let source = found.identity.as_ref().map_or("no source, anonymous".into(), |(_, source)| source.label());
             format!("identity from {source}")
         });
+        let identity = found.identity;
         Self { host, route, headers, identity, line: RequestLine::default(), authority: None, actor: None }
     }
 
@@ -41,16 +52,19 @@ impl<'a, H: RequestHost> Request<'a, H> {
         self.identity.as_ref().map(|(identity, _)| identity)
     }
 
-    /// Finds out what else the claims are made of, as far as the configuration asks for it.
-    pub(super) fn complete(mut self, config: &Config) -> Result<Self, Refusal> {
+    /// Finds out what else the claims are made of, as far as the configuration asks for it. An incoming assertion is
+    /// looked at unless the filter itself has put it there.
+    pub(super) fn complete(mut self, config: &Config, is_signed_before: bool) -> Result<Self, Refusal> {
         if !config.claims.bind.is_empty() {
-            self.line = bound_line(self.headers, &config.claims.bind)?;
+            self.line = bound_line(self.headers, self.host.is_tls(), &config.claims.bind)?;
         }
         if self.route.plan.needs_host() {
             let authority = Authority::parse(self.headers.first(":authority"));
             self.authority = Some(authority.ok_or(Refusal::BadHost)?);
         }
-        self.actor = self.incoming_actor(config)?;
+        if !is_signed_before {
+            self.actor = self.incoming_actor(config)?;
+        }
         Ok(self)
     }
 
@@ -62,10 +76,8 @@ impl<'a, H: RequestHost> Request<'a, H> {
         let prefix = config.assertion_prefix.as_bytes();
         // Two values contradict each other: then neither can be verified.
         let token = value.strip_prefix(prefix).filter(|_| incoming.next().is_none()).unwrap_or_default();
-        let audience = Authority::parse(self.headers.first(":authority"));
-        let audience = audience.as_ref().map_or("", Authority::host);
         let host = self.host.process();
-        match actors.act(token, audience, host.now().as_secs()) {
+        match actors.act(token, self.route.plan.audiences(self.authority.as_ref()), host.now().as_secs()) {
             Ok(act) => Ok(Some(act)),
             Err(reason) if actors.on_unverifiable == OnUnverifiable::Deny => Err(Refusal::BadActor(reason)),
             Err(reason) => {
@@ -86,14 +98,13 @@ impl<'a, H: RequestHost> Request<'a, H> {
             source: self.identity.as_ref().map(|(_, source)| *source),
             request: self.line,
             actor: self.actor.as_deref(),
-            shed: assertion.shed,
         }
     }
 }
 
 /// What assertions can be bound to, with all that they are to be bound to.
-fn bound_line<'a>(headers: &Fields<'a>, bind: &[Binding]) -> Result<RequestLine<'a>, Refusal> {
-    let line = line(headers);
+fn bound_line<'a>(headers: &Fields<'a>, is_tls: bool, bind: &[Binding]) -> Result<RequestLine<'a>, Refusal> {
+    let line = line(headers, is_tls);
     let lacks = |binding: &Binding| match binding {
         Binding::Method => line.method.is_empty(),
         Binding::Path => line.path.is_empty(),
@@ -104,18 +115,19 @@ fn bound_line<'a>(headers: &Fields<'a>, bind: &[Binding]) -> Result<RequestLine<
 }
 
 /// The parts of a request that its assertion can be bound to.
-fn line<'a>(headers: &Fields<'a>) -> RequestLine<'a> {
+fn line<'a>(headers: &Fields<'a>, is_tls: bool) -> RequestLine<'a> {
     let text = |name| str::from_utf8(headers.first(name)).unwrap_or_default();
     let path = text(":path");
     RequestLine {
         method: text(":method"),
-        scheme: scheme(headers),
+        scheme: scheme(headers, is_tls),
         path: path.split_once('?').map_or(path, |(path, _)| path),
         request_id: text("x-request-id"),
     }
 }
 
-/// The scheme as Envoy understands it: of the connection, or of a trusted proxy before it.
-pub(super) fn scheme(headers: &Fields<'_>) -> &'static str {
-    if headers.first(":scheme").eq_ignore_ascii_case(b"http") { "http" } else { "https" }
+/// `https` on an encrypted connection, whatever the client says; else the scheme that Envoy believes: that of a trusted
+/// proxy before it.
+pub(super) fn scheme(headers: &Fields<'_>, is_tls: bool) -> &'static str {
+    if !is_tls && headers.first(":scheme").eq_ignore_ascii_case(b"http") { "http" } else { "https" }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::refusal::Refusal;
+use super::told::Told;
 use crate::claims::{OnMissingIdentity, Plan, PluginClaims, Settings};
-use crate::config::for_route;
-use crate::host::{Level, ProcessHost as _, RequestHost, RouteSettings, Unreadable};
+use crate::config::{Config, for_route};
+use crate::host::{Level, RequestHost, RouteSettings, Unreadable};
 
 /// Settings that are read anew rather than kept beyond this many different ones.
 const MAX_ROUTES: usize = 1024;
@@ -42,9 +43,9 @@ type Verdict = Option<Arc<Route>>;
 
 /// The plugin's side of every route.
 pub(super) struct RouteDefaults<'a> {
-    pub(super) settings: &'a Settings,
-    pub(super) plugin: &'a PluginClaims,
+    pub(super) config: &'a Config,
     pub(super) route: &'a Arc<Route>,
+    pub(super) told: &'a Told,
 }
 
 impl SeenRoutes {
@@ -54,7 +55,7 @@ impl SeenRoutes {
             Ok(None) => return Ok(Arc::clone(defaults.route)),
             Ok(Some(settings)) => settings,
             Err(Unreadable) => {
-                refuse(host, "its metadata cannot be read");
+                refuse(defaults, host, "its metadata cannot be read");
                 return Err(Refusal::BadRoute);
             }
         };
@@ -72,17 +73,18 @@ impl SeenRoutes {
 }
 
 fn read(defaults: &RouteDefaults<'_>, settings: RouteSettings<'_>, host: &impl RequestHost) -> Verdict {
-    match for_route(defaults.settings, settings.members) {
-        Ok(settings) if settings == *defaults.settings => Some(Arc::clone(defaults.route)),
-        Ok(settings) => Some(Arc::new(Route::new(&settings, defaults.plugin))),
+    let of_plugin = &defaults.config.settings;
+    match for_route(of_plugin, settings.members) {
+        Ok(settings) if settings == *of_plugin => Some(Arc::clone(defaults.route)),
+        Ok(settings) => Some(Arc::new(Route::new(&settings, &defaults.config.claims))),
         Err(error) => {
-            refuse(host, &error.to_string());
+            refuse(defaults, host, &error.to_string());
             None
         }
     }
 }
 
-fn refuse(host: &impl RequestHost, reason: &str) {
-    let name = host.route_name();
-    host.process().log(Level::Error, &format!("route {name:?}: {reason}; requests on it are answered 500"));
+fn refuse(defaults: &RouteDefaults<'_>, host: &impl RequestHost, reason: &str) {
+    let message = format!("route {:?}: {reason}; requests on it are answered 500", host.route_name());
+    defaults.told.once(host.process(), defaults.config.fingerprint.as_str(), Level::Error, &message);
 }

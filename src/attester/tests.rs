@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::config::Platform;
 use crate::host::fake::{FakeHost, Sign};
 use crate::keys::SigningKey;
 use crate::keys::SigningKeys;
@@ -23,7 +24,7 @@ struct Filter {
 
 impl Filter {
     fn new(config: &[u8], host: &FakeHost) -> Self {
-        let attester = Attester::new(Config::read(config, |_| None).unwrap(), host).ok().unwrap();
+        let attester = Attester::new(Config::read(Platform::Wasm, config, |_| None).unwrap(), host).ok().unwrap();
         Self { worker: attester.worker(), attester }
     }
 
@@ -51,13 +52,14 @@ fn forwarded(attester: &Filter, host: &FakeHost) -> Changes {
     match attester.on_request(host) {
         Decision::Forward(changes) => changes,
         Decision::Respond(response) => panic!("{} {}", response.status, String::from_utf8_lossy(&response.body)),
+        Decision::Wait => panic!("waits"),
     }
 }
 
 fn refused(attester: &Filter, host: &FakeHost) -> u32 {
     match attester.on_request(host) {
-        Decision::Forward(_) => panic!("forwarded"),
         Decision::Respond(response) => response.status,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -144,18 +146,66 @@ fn odd_identities_lose_only_what_cannot_be_represented() {
     }});
     let claims = claims(&attester(config), &host);
     assert_eq!((&claims["sub"], &claims["user"]), (&json!("12345"), &json!("12345")));
-    assert_eq!((&claims["email"], &claims["name"], &claims["sid"]), (&json!(""), &json!(""), &json!("true")));
-    assert_eq!(claims["groups"], json!(["a", "5", "true", "1.5"]));
+    assert_eq!((&claims["email"], &claims["name"], &claims["sid"]), (&json!(""), &json!(""), &json!("")));
+    assert_eq!(claims["groups"], json!(["a", "5"]));
     assert_eq!(claims["deep"], json!({"a": [null, {}], "b": 1}));
-    assert_eq!((&claims["n"], &claims["inner"], claims.get("none")), (&json!(1e300), &json!(1), None));
+    assert_eq!((claims.get("n"), &claims["inner"], claims.get("none")), (None, &json!(1), None));
+    let named =
+        |claim: &str| host.log.borrow().iter().filter(|line| line.contains(&format!("claim {claim:?}"))).count();
+    assert_eq!(["n", "groups", "email", "sid", "deep", "name"].map(named), [1, 1, 1, 1, 0, 0]);
 }
 
 #[test]
-fn whole_numbers_are_integers_however_large() {
-    let host = get("a").with_metadata(&json!({JWT_AUTHN: {"p": {"sub": 1_152_921_504_606_846_976_u64, "n": -0.0}}}));
-    let config = json!({"claims": {"n": {"from": "n"}, "c": {"value": 1.0}}, "max_assertion_bytes": 8192.0});
-    let claims = claims(&attester(config), &host);
-    assert_eq!((&claims["sub"], &claims["n"], &claims["c"]), (&json!("1152921504606846976"), &json!(0), &json!(1)));
+fn numbers_that_a_double_may_merge_are_left_out() {
+    const MAX: i64 = (1 << 53) - 1;
+    let config = || json!({"claims": {"n": {"from": "n"}, "c": {"value": 1.0}}, "jwt_claims_headers": {"x-n": "n"}});
+    let of = |number: Json| {
+        let host = get("a").with_metadata(&json!({JWT_AUTHN: {"p": {"sub": number, "n": [number]}}}));
+        (claims(&attester(config()), &host), forwarded(&attester(config()), &host), host)
+    };
+    for number in [json!(MAX), json!(-MAX), json!(0), json!(-0.0)] {
+        let (claims, changes, host) = of(number.clone());
+        let text = number.as_f64().unwrap().to_string().replace("-0", "0");
+        assert_eq!((&claims["sub"], &claims["n"][0].to_string(), &claims["c"]), (&json!(text), &text, &json!(1)));
+        assert_eq!((value(&changes, "x-n"), host.count(Counter::ClaimsLeftOut)), (Some(text.as_str()), 0));
+    }
+    for number in [json!(MAX + 1), json!(-MAX - 1), json!(281_474_976_710_656_000_u64), json!(1e300)] {
+        let (claims, changes, host) = of(number);
+        assert_eq!((&claims["sub"], claims.get("n"), value(&changes, "x-n")), (&json!(""), None, Some("")));
+        assert_eq!((host.count(Counter::Anonymous), host.count(Counter::IncompleteIdentities)), (2, 2));
+    }
+    let (fraction, _, host) = of(json!(1.5));
+    assert_eq!((&fraction["sub"], host.count(Counter::Anonymous)), (&json!(""), 2));
+}
+
+#[test]
+fn an_identity_has_what_is_required_of_it() {
+    let payload = |payload: Json| get("a").with_metadata(&json!({JWT_AUTHN: {"p": payload}}));
+    let verdict = |config: Json, identity: Json| {
+        let mut config = config;
+        config["on_missing_identity"] = "deny".into();
+        match attester(config).on_request(&payload(identity)) {
+            Decision::Forward(_) => 200,
+            Decision::Respond(response) => response.status,
+            Decision::Wait => panic!("waits"),
+        }
+    };
+    for (config, identity, expected) in [
+        (json!({}), json!({"exp": 1, "azp": "x"}), 401),
+        (json!({}), json!({"user": "ann"}), 200),
+        (json!({}), json!({"sub": true}), 401),
+        (json!({}), json!({"sub": ["ann"]}), 401),
+        (json!({"required_claims": []}), json!({"exp": 1}), 200),
+        (json!({"required_claims": ["email", "groups"]}), json!({"sub": "ann", "email": "a@b"}), 401),
+        (json!({"required_claims": ["email", "groups"]}), json!({"email": "a@b", "groups": ["x"]}), 200),
+        (json!({"required_claims": ["groups"], "jwt_groups_filter": ["y"]}), json!({"groups": ["x"]}), 200),
+        (json!({"claims": {"sub": {"value": "all"}}}), json!({"exp": 1}), 401),
+        (json!({"claims": {"sub": {"from": "uid"}}}), json!({"uid": 7}), 200),
+        (json!({"claims": {"sub": {"from": "uid"}}}), json!({"uid": 281_674_916_028_284_928_u64}), 401),
+        (json!({"claims": {"sub": {"first_of": ["a", ["emails", 0]]}}}), json!({"a": "", "emails": ["ann"]}), 200),
+    ] {
+        assert_eq!(verdict(config.clone(), identity.clone()), expected, "{config} {identity}");
+    }
 }
 
 #[test]
@@ -212,7 +262,7 @@ fn claims_are_remapped_added_and_filtered() {
 #[test]
 fn claim_headers_carry_what_a_header_can() {
     let host = get("a").with_metadata(&json!({JWT_AUTHN: {"p": {
-        "email": "ann@example.com", "groups": ["a", "b"], "org": 7, "bad": "a\nb", "o": {"b": 1, "a": "x"},
+        "sub": "ann", "email": "ann@example.com", "groups": ["a", "b"], "org": 7, "bad": "a\nb", "o": {"b": 1, "a": "x"},
     }}}));
     let config = json!({"jwt_claims_headers": {
         "X-Email": "email", "X-Groups": "groups", "X-Org": "org", "X-Bad": "bad", "X-None": "none", "X-O": "o", "X-Exp": "exp",
@@ -382,11 +432,17 @@ fn without_reuse_every_request_has_its_own_assertion() {
 #[test]
 fn without_keys_everything_waits() {
     let attester = Filter::new(br#"{"signing_key_file": "/k"}"#, &FakeHost::default());
-    let Decision::Respond(response) = attester.on_request(&get("a")) else { panic!("forwarded") };
-    assert_eq!(response.status, 503);
-    assert!(response.headers.iter().any(|(name, _)| *name == "retry-after"));
+    assert_eq!(attester.on_request(&get("a")), Decision::Wait);
     attester.use_keys(KEY_A);
     forwarded(&attester, &get("a"));
+}
+
+#[test]
+fn without_keys_and_patience_everything_is_refused() {
+    let attester = Filter::new(br#"{"signing_key_file": "/k", "signing_key_wait": "0s"}"#, &FakeHost::default());
+    let Decision::Respond(response) = attester.on_request(&get("a")) else { panic!("not refused") };
+    assert_eq!((response.status, response.details), (503, "attestation_no_key"));
+    assert!(response.headers.iter().any(|(name, _)| *name == "retry-after"));
 }
 
 #[test]

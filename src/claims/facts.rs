@@ -7,7 +7,7 @@ use crate::identity::{Identity, IdentitySource};
 pub struct Facts<'a> {
     /// The user; none if anonymous.
     pub identity: Option<&'a Identity<'a>>,
-    /// The host; may only be missing where [`Plan::needs_host`] is false.
+    /// The host; may only be missing where [`super::Plan::needs_host`] is false.
     pub authority: Option<&'a Authority>,
     /// `jti`.
     pub token_id: &'a str,
@@ -21,8 +21,6 @@ pub struct Facts<'a> {
     pub request: RequestLine<'a>,
     /// `act`, as JSON.
     pub actor: Option<&'a str>,
-    /// Which of the claims that can be shed are left out.
-    pub shed: Shed,
 }
 
 /// A set of claims to do without, by their places in `shed`.
@@ -37,6 +35,12 @@ impl Shed {
     #[must_use]
     pub fn with(self, place: usize) -> Self {
         Self(self.0 | 1 << place)
+    }
+
+    /// The set with one less.
+    #[must_use]
+    pub fn without(self, place: usize) -> Self {
+        Self(self.0 & !(1 << place))
     }
 
     /// Whether a claim is in it.
@@ -61,9 +65,11 @@ pub struct RequestLine<'a> {
 
 /// The claims of one assertion.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Payload {
+pub struct Payload<'a> {
     /// A JSON object, its members sorted.
     pub json: Vec<u8>,
     /// How many groups the filter took out.
     pub groups_removed: usize,
+    /// The claims of which something cannot be represented and is left out.
+    pub left_out: Vec<&'a str>,
 }

@@ -1,22 +1,70 @@
+//! Which claims there are, and where each comes from.
+
 use super::facts::{Facts, Payload, Shed};
-use super::settings::{Binding, PluginClaims, Settings};
-use super::source::{Source, issuer_uri, source};
-use super::value::write_text;
+use super::settings::{Audience, Binding, PluginClaims, Settings};
+use super::source::{GroupsSource, Noticed, Source, TextSource, groups_source, issuer_uri, source, text_sources};
+use super::value::{Constant, Resolved, write_text};
 use crate::http::authority::Authority;
 use crate::http::header_name::{HeaderName, is_field_value};
+use crate::identity::Identity;
+
+/// The claims of every assertion.
+const BASE_CLAIMS: [&str; 11] = ["aud", "email", "exp", "groups", "iat", "iss", "jti", "name", "sid", "sub", "user"];
+/// What an assertion says of itself rather than of the user.
+const OF_THE_ASSERTION: [&str; 5] = ["aud", "exp", "iat", "iss", "jti"];
 
 /// Which claims there are, and where each comes from.
 #[derive(Debug)]
 pub struct Plan {
     members: Vec<Member>,
     headers: Vec<(HeaderName, Source)>,
+    required: Vec<Requirement>,
+    audience: Option<Audience>,
+    /// How many claims can be shed.
+    places: usize,
 }
 
 #[derive(Debug)]
 struct Member {
-    /// The name as JSON, with its colon.
+    claim: String,
+    /// The claim's name as JSON, with its colon.
     name: Vec<u8>,
     source: Source,
+    role: Role,
+}
+
+/// What a claim is when claims are shed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Always there.
+    Fixed,
+    /// Left out, or empty for groups, where this place is shed.
+    Sheddable(usize),
+    /// Tells that this place is shed.
+    Marker(usize),
+}
+
+/// What an identity must have to be one.
+#[derive(Debug)]
+enum Requirement {
+    Text(Vec<TextSource>),
+    Groups(GroupsSource),
+}
+
+impl Requirement {
+    fn new(claim: &str, settings: &Settings) -> Self {
+        match claim {
+            "groups" => Self::Groups(groups_source(settings)),
+            text => Self::Text(text_sources(text, settings)),
+        }
+    }
+
+    fn is_met(&self, identity: &Identity<'_>) -> bool {
+        match self {
+            Self::Text(sources) => sources.iter().any(|source| source.is_evident(identity)),
+            Self::Groups(source) => source.is_evident(identity),
+        }
+    }
 }
 
 impl Plan {
@@ -28,20 +76,31 @@ impl Plan {
         names.extend(plugin.headers.iter().map(|header| header.claim.clone()));
         names.sort_unstable();
         names.dedup();
-        let mut sources: Vec<(String, Source)> = names
+        let features = feature_claims(plugin);
+        names.retain(|name| !features.iter().any(|(feature, ..)| feature == name));
+        let mut members: Vec<Member> = names
             .into_iter()
-            .filter(|name| !is_plugins(name, plugin))
-            .map(|name| (name.clone(), sheddable(&name, source(&name, settings), plugin)))
+            .map(|name| {
+                let place = plugin.shed.iter().position(|shed| *shed == name);
+                let source = source(&name, settings, plugin);
+                Member::new(name, source, place.map_or(Role::Fixed, Role::Sheddable))
+            })
             .collect();
-        sources.extend(plugin_sources(plugin));
-        sources.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
-        let members = sources.into_iter().map(|(name, source)| Member { name: json_name(&name), source });
-        let headers = plugin.headers.iter().map(|header| {
-            let own = plugin_sources(plugin).into_iter().find(|(name, _)| *name == header.claim);
-            let source = own.map_or_else(|| source(&header.claim, settings), |(_, source)| source);
-            (header.header.clone(), source)
-        });
-        Self { members: members.collect(), headers: headers.collect() }
+        members.extend(features.into_iter().map(|(name, source, role)| Member::new(name, source, role)));
+        members.sort_unstable_by(|left, right| left.claim.cmp(&right.claim));
+        Self {
+            members,
+            headers: header_sources(settings, plugin),
+            required: plugin.required.iter().map(|claim| Requirement::new(claim, settings)).collect(),
+            audience: settings.audience.clone(),
+            places: plugin.shed.len(),
+        }
+    }
+
+    /// Whether an identity names somebody: it has all that is required of one.
+    #[must_use]
+    pub fn names_somebody(&self, identity: &Identity<'_>) -> bool {
+        self.required.iter().all(|requirement| requirement.is_met(identity))
     }
 
     /// Whether a claim is made from the request's host.
@@ -50,51 +109,123 @@ impl Plan {
         self.members.iter().any(|member| member.source.needs_host())
     }
 
-    /// What to do without next, the first of so many that is not yet left out and is there at all.
-    #[must_use]
-    pub fn shed_more(&self, facts: &Facts<'_>, places: usize) -> Option<Shed> {
-        let place = (0..places).find(|place| {
-            !facts.shed.has(*place) && self.members.iter().any(|member| member.source.can_shed(*place, facts))
-        })?;
-        Some(facts.shed.with(place))
-    }
-
     /// The `iss` of an assertion for this host.
     #[must_use]
-    pub fn issuer(&self, authority: &Authority) -> serde_json::Value {
-        let issuer = self.members.iter().find(|member| member.name == b"\"iss\":").map(|member| &member.source);
+    pub fn issuer(&self, authority: &Authority) -> String {
+        let issuer = self.members.iter().find(|member| member.claim == "iss").map(|member| &member.source);
         match issuer {
-            Some(Source::Constant(constant)) => constant.text().into(),
-            Some(Source::HostUri) => issuer_uri(authority).into(),
-            _ => authority.host().into(),
+            Some(Source::Constant(constant)) => constant.text().to_owned(),
+            Some(Source::HostUri) => issuer_uri(authority),
+            _ => authority.host().to_owned(),
         }
     }
 
-    /// The claims for a request.
+    /// The `aud` of an assertion for this host; nothing without one.
+    pub fn audiences<'a>(&'a self, authority: Option<&'a Authority>) -> impl Iterator<Item = &'a str> {
+        let configured: &[String] = match &self.audience {
+            Some(Audience::One(name)) => std::slice::from_ref(name),
+            Some(Audience::Many(names)) => names,
+            None => &[],
+        };
+        let host = authority.filter(|_| self.audience.is_none()).map(Authority::host);
+        configured.iter().map(String::as_str).chain(host)
+    }
+
+    /// The claims for a request, without those that are shed.
     #[must_use]
-    pub fn payload(&self, facts: &Facts<'_>) -> Payload {
-        let mut payload = Payload { json: Vec::with_capacity(512), groups_removed: 0 };
+    pub fn payload<'a>(&'a self, facts: &Facts<'a>, shed: Shed) -> Payload<'a> {
+        self.payload_of(self.members.iter(), facts, shed)
+    }
+
+    /// What an assertion would say of the user.
+    #[must_use]
+    pub fn user<'a>(&'a self, facts: &Facts<'a>) -> Payload<'a> {
+        let of_the_user = self.members.iter().filter(|member| !OF_THE_ASSERTION.contains(&member.claim.as_str()));
+        self.payload_of(of_the_user, facts, Shed::default())
+    }
+
+    fn payload_of<'a>(&self, members: impl Iterator<Item = &'a Member>, facts: &Facts<'a>, shed: Shed) -> Payload<'a> {
+        let mut payload = Payload { json: Vec::with_capacity(512), groups_removed: 0, left_out: Vec::new() };
         payload.json.push(b'{');
-        for member in &self.members {
-            let Some(value) = member.source.resolve(facts, &mut payload.groups_removed) else { continue };
+        for member in members {
             let before = payload.json.len();
             if before > 1 {
                 payload.json.push(b',');
             }
-            payload.json.extend_from_slice(&member.name);
-            if value.write_json(&mut payload.json).is_err() {
+            let mut noticed = Noticed::default();
+            if !member.write(facts, shed, &mut payload.json, &mut noticed) {
                 payload.json.truncate(before);
+            }
+            payload.groups_removed += noticed.groups_removed;
+            if noticed.left_out {
+                payload.left_out.push(&member.claim);
             }
         }
         payload.json.push(b'}');
         payload
     }
 
+    /// What to shed, in the order of `shed`, so that the payload has a length that fits.
+    ///
+    /// Begins with everything shed, and takes back what is to be shed last first, no more than fits: what this costs is
+    /// bounded by the length that is allowed, however many claims there are.
+    ///
+    /// # Errors
+    /// The length of the payload where everything is shed, if that does not fit.
+    pub fn shed(&self, facts: &Facts<'_>, fits: impl Fn(usize) -> bool) -> Result<Shed, usize> {
+        let there: Vec<usize> = (0..self.places).filter(|place| self.is_there(*place, facts)).collect();
+        let all = there.iter().copied().fold(Shed::default(), Shed::with);
+        let least = self.payload(facts, all).json.len();
+        if !fits(least) {
+            return Err(least);
+        }
+        let (mut best, mut shed, mut length) = (all, all, least);
+        let mut markers: usize = there.iter().map(|place| self.marker_bytes(*place)).sum();
+        for place in there.into_iter().rev() {
+            let marker = self.marker_bytes(place);
+            markers -= marker;
+            length = (length + self.bytes_at(place, facts)).saturating_sub(marker);
+            shed = shed.without(place);
+            if fits(length) {
+                best = shed;
+            } else if !fits(length.saturating_sub(markers)) {
+                break;
+            }
+        }
+        Ok(best)
+    }
+
+    /// How many bytes more a claim takes than where it is shed.
+    fn bytes_at(&self, place: usize, facts: &Facts<'_>) -> usize {
+        let written = |member: &Member, shed: Shed| {
+            let mut json = Vec::new();
+            let there = member.write(facts, shed, &mut json, &mut Noticed::default());
+            if there { json.len() + ",".len() } else { 0 }
+        };
+        let members = self.members.iter().filter(|member| member.role == Role::Sheddable(place));
+        let without = Shed::default().with(place);
+        members.map(|member| written(member, Shed::default()).saturating_sub(written(member, without))).sum()
+    }
+
+    fn marker_bytes(&self, place: usize) -> usize {
+        let members = self.members.iter().filter(|member| member.role == Role::Marker(place));
+        members.map(|member| member.name.len() + "true,".len()).sum()
+    }
+
+    /// Whether there is something at this place that can be left out.
+    fn is_there(&self, place: usize, facts: &Facts<'_>) -> bool {
+        let mut members = self.members.iter().filter(|member| member.role == Role::Sheddable(place));
+        members.any(|member| match member.source.resolve(facts, &mut Noticed::default()) {
+            Some(Resolved::Texts(texts)) => !texts.is_empty(),
+            value => value.is_some(),
+        })
+    }
+
     /// The unsigned claim headers for a request; a claim that is missing makes an empty one, and one that no header
     /// can hold makes none.
     pub fn headers(&self, facts: &Facts<'_>) -> impl Iterator<Item = (&HeaderName, String)> {
         self.headers.iter().filter_map(|(header, source)| {
-            let text = match source.resolve(facts, &mut 0) {
+            let text = match source.resolve(facts, &mut Noticed::default()) {
                 Some(value) => value.header_text().ok()?,
                 None => String::new(),
             };
@@ -103,15 +234,37 @@ impl Plan {
     }
 }
 
-fn json_name(name: &str) -> Vec<u8> {
-    let mut json = Vec::new();
-    write_text(name, &mut json);
-    json.push(b':');
-    json
+impl Member {
+    fn new(claim: String, source: Source, role: Role) -> Self {
+        let mut name = Vec::new();
+        write_text(&claim, &mut name);
+        name.push(b':');
+        Self { claim, name, source, role }
+    }
+
+    /// Appends the member; false where it is left out, and then what was appended is of no use.
+    fn write(&self, facts: &Facts<'_>, shed: Shed, json: &mut Vec<u8>, noticed: &mut Noticed) -> bool {
+        let is_shed = match self.role {
+            Role::Fixed => false,
+            Role::Sheddable(place) => shed.has(place),
+            Role::Marker(place) if shed.has(place) => false,
+            Role::Marker(_) => return false,
+        };
+        let value = match &self.source {
+            Source::Groups { .. } if is_shed => Some(Resolved::Texts(Vec::new())),
+            _ if is_shed => None,
+            source => source.resolve(facts, noticed),
+        };
+        let Some(value) = value else { return false };
+        json.extend_from_slice(&self.name);
+        let written = value.write_json(json);
+        noticed.left_out |= written.is_err();
+        written.is_ok()
+    }
 }
 
 /// Claims that opt-in features make; a configuration that turns one on cannot have the name for something else.
-fn plugin_sources(plugin: &PluginClaims) -> Vec<(String, Source)> {
+fn feature_claims(plugin: &PluginClaims) -> Vec<(String, Source, Role)> {
     let binds = |binding| plugin.bind.contains(&binding);
     let (authority, path) = (binds(Binding::Authority), binds(Binding::Path));
     let features = [
@@ -121,21 +274,18 @@ fn plugin_sources(plugin: &PluginClaims) -> Vec<(String, Source)> {
         ("idsrc", plugin.provenance, Source::Provenance),
         ("act", plugin.actors.is_some(), Source::Actor),
     ];
-    let on = features.into_iter().filter(|(_, on, _)| *on).map(|(name, _, source)| (name.to_owned(), source));
-    let shed = plugin.shed.iter().enumerate();
-    on.chain(shed.map(|(index, name)| (format!("{name}_truncated"), Source::Truncated(index)))).collect()
+    let on = features.into_iter().filter(|(_, on, _)| *on);
+    let on = on.map(|(name, _, source)| (name.to_owned(), source, Role::Fixed));
+    let marker = |(place, name): (usize, &String)| {
+        (format!("{name}_truncated"), Source::Constant(Constant::new(&true.into())), Role::Marker(place))
+    };
+    on.chain(plugin.shed.iter().enumerate().map(marker)).collect()
 }
 
-fn is_plugins(name: &str, plugin: &PluginClaims) -> bool {
-    plugin_sources(plugin).iter().any(|(own, _)| own == name)
+fn header_sources(settings: &Settings, plugin: &PluginClaims) -> Vec<(HeaderName, Source)> {
+    let header_source = |claim: &str| {
+        let feature = feature_claims(plugin).into_iter().find(|(name, _, role)| name == claim && *role == Role::Fixed);
+        feature.map_or_else(|| source(claim, settings, plugin), |(_, source, _)| source)
+    };
+    plugin.headers.iter().map(|header| (header.header.clone(), header_source(&header.claim))).collect()
 }
-
-fn sheddable(name: &str, source: Source, plugin: &PluginClaims) -> Source {
-    match plugin.shed.iter().position(|shed| shed == name) {
-        Some(index) => Source::Shed(index, Box::new(source)),
-        None => source,
-    }
-}
-
-/// The claims of every assertion.
-const BASE_CLAIMS: [&str; 11] = ["aud", "email", "exp", "groups", "iat", "iss", "jti", "name", "sid", "sub", "user"];

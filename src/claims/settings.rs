@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use crate::actor::Actors;
 use crate::http::header_name::HeaderName;
+use crate::identity::ClaimPath;
 
 /// The shape of `iss` where it comes from the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,8 +40,8 @@ pub enum OnMissingIdentity {
 /// Where an extra or re-mapped claim comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimRule {
-    /// Member names to walk down the identity, at least one.
-    From(Vec<String>),
+    /// The first of these places in the identity that has something, at least one.
+    First(Vec<ClaimPath>),
     /// A constant.
     Value(Json),
 }
@@ -108,9 +109,16 @@ pub enum Binding {
     RequestId,
 }
 
+/// The claims that an identity can be required to have.
+pub const CAN_BE_REQUIRED: [&str; 6] = ["sub", "user", "email", "name", "sid", "groups"];
+
 /// What the plugin, and no route, decides about claims.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PluginClaims {
+    /// What an identity must have to be one, of [`CAN_BE_REQUIRED`].
+    pub required: Vec<&'static str>,
+    /// Whether extra claims are texts, as Pomerium writes them.
+    pub as_text: bool,
     /// Unsigned claim headers.
     pub headers: Vec<ClaimHeader>,
     /// What of the request is in the assertion.
@@ -121,4 +129,18 @@ pub struct PluginClaims {
     pub shed: Vec<String>,
     /// Whose incoming assertions become `act`.
     pub actors: Option<Actors>,
+}
+
+impl Default for PluginClaims {
+    fn default() -> Self {
+        Self {
+            required: vec!["sub"],
+            as_text: false,
+            headers: Vec::new(),
+            bind: Vec::new(),
+            provenance: false,
+            shed: Vec::new(),
+            actors: None,
+        }
+    }
 }

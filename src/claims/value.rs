@@ -1,10 +1,13 @@
+//! A claim's value for one request, as JSON and as the text of a header.
+
 use std::borrow::Cow;
 
-use crate::identity::Claim;
 use crate::value::{List, Object, Value};
 
 /// Nesting beyond this is nobody's claim, and each level costs stack.
 const MAX_DEPTH: usize = 100;
+/// The largest whole number that no other number becomes when it passes through a double (RFC 8259, section 6).
+const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
 
 /// A claim's value for one request.
 #[derive(Debug, PartialEq)]
@@ -12,7 +15,7 @@ pub(super) enum Resolved<'a> {
     Text(Cow<'a, str>),
     Texts(Vec<Cow<'a, str>>),
     Integer(u64),
-    Claim(Claim<'a>),
+    Value(Value<'a>),
     Constant(&'a Constant),
     Json(&'a str),
 }
@@ -27,6 +30,11 @@ pub(super) struct Constant {
 impl Constant {
     pub(super) fn new(value: &serde_json::Value) -> Self {
         Self { json: value.to_string(), text: constant_text(value) }
+    }
+
+    /// A text, whatever the value is.
+    pub(super) fn text_of(value: &serde_json::Value) -> Self {
+        Self::new(&constant_text(value).into())
     }
 
     pub(super) fn text(&self) -> &str {
@@ -45,6 +53,7 @@ fn constant_text(value: &serde_json::Value) -> String {
 }
 
 /// A value that JSON or a header cannot hold; its claim is left out.
+#[derive(Debug)]
 pub(super) struct Unrepresentable;
 
 impl Resolved<'_> {
@@ -56,9 +65,7 @@ impl Resolved<'_> {
             Self::Integer(number) => out.extend_from_slice(number.to_string().as_bytes()),
             Self::Constant(constant) => out.extend_from_slice(constant.json.as_bytes()),
             Self::Json(json) => out.extend_from_slice(json.as_bytes()),
-            Self::Claim(Claim::Text(text)) => write_text(text, out),
-            Self::Claim(Claim::Texts(texts)) => write_texts(texts.iter().copied(), out),
-            Self::Claim(Claim::Value(value)) => return write_value(*value, MAX_DEPTH, out),
+            Self::Value(value) => return write_value(*value, MAX_DEPTH, out),
         }
         Ok(())
     }
@@ -71,36 +78,54 @@ impl Resolved<'_> {
             Self::Integer(number) => number.to_string(),
             Self::Constant(constant) => constant.text.clone(),
             Self::Json(json) => (*json).to_owned(),
-            Self::Claim(Claim::Text(text)) => (*text).to_owned(),
-            Self::Claim(Claim::Texts(texts)) => texts.join(","),
-            Self::Claim(Claim::Value(Value::List(list))) => {
-                list.items().map(value_text).collect::<Result<Vec<_>, _>>()?.join(",")
-            }
-            Self::Claim(Claim::Value(value)) => value_text(*value)?,
+            Self::Value(Value::List(list)) => list.items().map(value_text).collect::<Result<Vec<_>, _>>()?.join(","),
+            Self::Value(value) => value_text(*value)?,
         })
     }
 }
 
-/// A string, number or bool as text, as identity providers disagree about the types of IDs and groups.
-pub(super) fn scalar_text(value: Value<'_>) -> Option<Cow<'_, str>> {
+/// A string, or a whole number as text, as identity providers disagree about the types of IDs and groups. No text is
+/// what another user's value could read as, too.
+pub(super) fn text(value: Value<'_>) -> Option<Cow<'_, str>> {
     match value {
         Value::String(bytes) => str::from_utf8(bytes).ok().map(Cow::Borrowed),
-        Value::Number(number) => json_number(number).map(Cow::Owned),
-        Value::Bool(bool) => Some(Cow::Borrowed(if bool { "true" } else { "false" })),
-        Value::Null | Value::Object(_) | Value::List(_) => None,
+        Value::Number(number) if number.fract() == 0.0 => claim_number(number).map(Cow::Owned),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) | Value::List(_) => None,
+    }
+}
+
+/// Whether there is nothing in a value.
+pub(super) fn is_empty(value: Value<'_>) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::List(list) => list.items().next().is_none(),
+        Value::Object(object) => object.members().next().is_none(),
+        Value::Number(_) | Value::Bool(_) => false,
     }
 }
 
 fn value_text(value: Value<'_>) -> Result<String, Unrepresentable> {
     match value {
         Value::Null => Ok(String::new()),
-        Value::Object(_) | Value::List(_) => {
+        Value::String(bytes) => str::from_utf8(bytes).map(str::to_owned).map_err(|_| Unrepresentable),
+        other => {
             let mut json = Vec::new();
-            write_value(value, MAX_DEPTH, &mut json)?;
+            write_value(other, MAX_DEPTH, &mut json)?;
             String::from_utf8(json).map_err(|_| Unrepresentable)
         }
-        scalar => scalar_text(scalar).map(Cow::into_owned).ok_or(Unrepresentable),
     }
+}
+
+/// A number as a claim has it; none for a whole one that may have been another before it became a double.
+fn claim_number(number: f64) -> Option<String> {
+    if number.fract() == 0.0 && number.abs() > MAX_SAFE_INTEGER { None } else { json_number(number) }
+}
+
+/// Whether a double holds this number exactly, and no other becomes the same.
+#[must_use]
+pub fn is_safe(number: &serde_json::Number) -> bool {
+    number.as_f64().is_some_and(|number| number.fract() != 0.0 || number.abs() <= MAX_SAFE_INTEGER)
 }
 
 /// A double as JSON has it: whole numbers without fraction and exponent; none for what is not finite.
@@ -145,7 +170,7 @@ fn write_value(value: Value<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), 
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(bool) => out.extend_from_slice(if bool { b"true" } else { b"false" }),
-        Value::Number(number) => out.extend_from_slice(json_number(number).ok_or(Unrepresentable)?.as_bytes()),
+        Value::Number(number) => out.extend_from_slice(claim_number(number).ok_or(Unrepresentable)?.as_bytes()),
         Value::String(bytes) => write_text(str::from_utf8(bytes).map_err(|_| Unrepresentable)?, out),
         Value::Object(object) => write_object(object, depth.checked_sub(1).ok_or(Unrepresentable)?, out)?,
         Value::List(list) => write_list(list, depth.checked_sub(1).ok_or(Unrepresentable)?, out)?,

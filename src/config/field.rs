@@ -109,6 +109,14 @@ impl Field {
         }
     }
 
+    pub(super) fn is_text(&self, text: &str) -> bool {
+        self.value.as_str() == Some(text)
+    }
+
+    pub(super) fn as_json(&self) -> &Json {
+        &self.value
+    }
+
     pub(super) fn is_null(&self) -> bool {
         self.value.is_null()
     }
@@ -197,6 +205,15 @@ impl Field {
         }
     }
 
+    /// A list of at least one of these.
+    pub(super) fn items_not_empty(self, what: &str) -> Result<Vec<Self>, ConfigError> {
+        let error = self.error(&format!("a list of at least one of the {what}"));
+        match self.items()? {
+            items if items.is_empty() => Err(error),
+            items => Ok(items),
+        }
+    }
+
     /// A list of strings that are not empty.
     pub(super) fn texts(self) -> Result<Vec<String>, ConfigError> {
         self.items()?.into_iter().map(Self::non_empty_text).collect()
@@ -212,18 +229,12 @@ impl Field {
         }
     }
 
-    /// A string's parts between commas, trimmed.
-    pub(super) fn comma_separated(self, allowed: &str) -> Result<Vec<Self>, ConfigError> {
+    /// A string's parts between commas and white space.
+    pub(super) fn parts(self, allowed: &str) -> Result<Vec<Self>, ConfigError> {
         let path = self.path.clone();
-        let (error, text) = self.text_or(allowed)?;
-        if text.trim().is_empty() {
-            return Ok(Vec::new());
-        }
-        let parts: Vec<&str> = text.split(',').map(str::trim).collect();
-        if parts.contains(&"") {
-            return Err(error);
-        }
-        Ok(parts.into_iter().map(|part| Self::new(path.clone(), Json::String(part.into()))).collect())
+        let (_, text) = self.text_or(allowed)?;
+        let parts = text.split([',', ' ', '\t', '\r', '\n']).filter(|part| !part.is_empty());
+        Ok(parts.map(|part| Self::new(path.clone(), Json::String(part.into()))).collect())
     }
 
     pub(super) fn members(self) -> Result<Members, ConfigError> {
@@ -241,18 +252,23 @@ impl Field {
         Ok(members.rest.into_iter().map(|(name, value)| (name.clone(), Self::new(path(&name), value))).collect())
     }
 
-    /// An object that names things: each member read by `read`, none of the names empty, at least one.
-    pub(super) fn named<T>(
-        self,
-        read: impl Fn(Self) -> Result<T, ConfigError>,
-    ) -> Result<Vec<(String, T)>, ConfigError> {
+    /// An object that names things: none of the names empty, at least one.
+    pub(super) fn named_fields(self) -> Result<Vec<(String, Self)>, ConfigError> {
         let allowed = "an object of at least one member, with names that are not empty";
         let error = self.error(allowed);
         let entries = self.entries()?;
         if entries.is_empty() || entries.iter().any(|(name, _)| name.is_empty()) {
             return Err(error);
         }
-        entries.into_iter().map(|(name, field)| Ok((name, read(field)?))).collect()
+        Ok(entries)
+    }
+
+    /// The same, each member read by `read`.
+    pub(super) fn named<T>(
+        self,
+        read: impl Fn(Self) -> Result<T, ConfigError>,
+    ) -> Result<Vec<(String, T)>, ConfigError> {
+        self.named_fields()?.into_iter().map(|(name, field)| Ok((name, read(field)?))).collect()
     }
 
     /// The one member of an object that must have exactly one of these.

@@ -4,19 +4,24 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::ConfigError;
 use super::field::{Field, Members};
+use super::{ConfigError, Platform};
 use crate::keys::feed::{KeyFile, KeySource};
 
 /// The first that is set of `signing_key`, `signing_key_file`, and the environment's `SIGNING_KEY` and
 /// `SIGNING_KEY_FILE`.
 pub(super) fn read(
+    platform: Platform,
     members: &mut Members,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<KeySource, ConfigError> {
     let inline = members.take("signing_key").map(Field::secret).transpose()?;
     let path = members.take("signing_key_file").map(Field::path).transpose()?;
-    let cluster = members.take("signing_key_cluster").map(Field::non_empty_text).transpose()?;
+    let cluster = members.take("signing_key_cluster");
+    if let (Platform::Native, Some(cluster)) = (platform, &cluster) {
+        return Err(cluster.error("nothing: the native module reads signing_key_file itself"));
+    }
+    let cluster = cluster.map(Field::non_empty_text).transpose()?;
     let refresh = members.take("signing_key_refresh").map(refresh).transpose()?;
     let file = |path| {
         KeySource::File(KeyFile {

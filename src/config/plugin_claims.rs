@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::field::{Field, Kind, Members};
 use super::{ConfigError, OWN_CLAIMS};
 use crate::actor::{Actors, OnUnverifiable, Peer, PeerKey};
-use crate::claims::{Binding, ClaimHeader, PluginClaims, Shed};
+use crate::claims::{Binding, CAN_BE_REQUIRED, ClaimHeader, PluginClaims, Shed};
 use crate::http::header_name::HeaderName;
 
 /// Claims that every assertion has, so that none of them can be shed but the groups.
@@ -13,12 +13,25 @@ const NEVER_SHED: [&str; 5] = ["sub", "user", "email", "name", "sid"];
 
 pub(super) fn read(members: &mut Members) -> Result<PluginClaims, ConfigError> {
     Ok(PluginClaims {
+        required: match members.take("required_claims") {
+            Some(field) => field.items()?.into_iter().map(required).collect::<Result<_, _>>()?,
+            None => vec!["sub"],
+        },
+        as_text: members.take("claim_values").map(claim_values).transpose()?.unwrap_or(false),
         headers: members.take("jwt_claims_headers").map(claim_headers).transpose()?.unwrap_or_default(),
         bind: members.take("bind").map(bindings).transpose()?.unwrap_or_default(),
         provenance: members.take("provenance").map(|field| field.bool()).transpose()?.unwrap_or(false),
         shed: members.take("shed").map(shed).transpose()?.unwrap_or_default(),
         actors: members.take("actor").map(actors).transpose()?,
     })
+}
+
+fn required(field: Field) -> Result<&'static str, ConfigError> {
+    field.one_of(&CAN_BE_REQUIRED.map(|claim| (claim, claim)))
+}
+
+fn claim_values(field: Field) -> Result<bool, ConfigError> {
+    field.one_of(&[("json", false), ("text", true)])
 }
 
 fn bindings(field: Field) -> Result<Vec<Binding>, ConfigError> {
@@ -80,7 +93,7 @@ fn peer_key(field: Field) -> Result<(String, PeerKey), ConfigError> {
     PeerKey::from_jwk(&jwk).filter(|_| jwk.get("d").is_none()).ok_or(error)
 }
 
-/// The three forms: a map of header to claim, a list of claims, and such a list as one string with commas.
+/// The three forms: a map of header to claim, a list of claims, and such a list as one string.
 fn claim_headers(field: Field) -> Result<Vec<ClaimHeader>, ConfigError> {
     match field.kind() {
         Kind::Object => {
@@ -91,13 +104,24 @@ fn claim_headers(field: Field) -> Result<Vec<ClaimHeader>, ConfigError> {
             });
             named.collect()
         }
-        Kind::List => field.items()?.into_iter().map(claim_header).collect(),
-        _ => field
-            .comma_separated("a map of header to claim, a list of claims, or claims with commas between")?
-            .into_iter()
-            .map(claim_header)
-            .collect(),
+        Kind::List => claim_list(field.items()?),
+        Kind::Other => {
+            let allowed = "a map of header to claim, a list of claims, or claims with commas or white space between";
+            claim_list(field.parts(allowed)?)
+        }
     }
+}
+
+/// A claim that is named again is there once.
+fn claim_list(fields: Vec<Field>) -> Result<Vec<ClaimHeader>, ConfigError> {
+    let mut headers: Vec<ClaimHeader> = Vec::new();
+    for field in fields {
+        let header = claim_header(field)?;
+        if !headers.contains(&header) {
+            headers.push(header);
+        }
+    }
+    Ok(headers)
 }
 
 fn claim_header(field: Field) -> Result<ClaimHeader, ConfigError> {

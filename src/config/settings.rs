@@ -4,7 +4,8 @@ use serde_json::Value as Json;
 
 use super::field::{Field, Kind, Members};
 use super::{ConfigError, OWN_CLAIMS};
-use crate::claims::{Audience, ClaimRule, IssuerFormat, OnMissingIdentity, Settings};
+use crate::claims::{Audience, ClaimRule, IssuerFormat, OnMissingIdentity, Settings, is_safe};
+use crate::identity::{ClaimPath, Step};
 use crate::value::Object;
 
 /// The settings with what a route's metadata overrides.
@@ -28,7 +29,15 @@ pub(super) fn apply(settings: &mut Settings, members: &mut Members) -> Result<()
     set(members, "issuer", |field| field.non_empty_text().map(Some), &mut settings.issuer)?;
     set(members, "jwt_issuer_format", issuer_format, &mut settings.issuer_format)?;
     set(members, "audience", |field| audience(field).map(Some), &mut settings.audience)?;
-    set(members, "jwt_groups_filter", |field| groups(field).map(Some), &mut settings.groups_filter)?;
+    if let Some(field) = members.take("jwt_groups_filter") {
+        // A route's groups add to the plugin's, as in Pomerium.
+        let filter = settings.groups_filter.get_or_insert_default();
+        filter.extend(
+            field.items_not_empty("groups")?.into_iter().map(Field::non_empty_text).collect::<Result<Vec<_>, _>>()?,
+        );
+        filter.sort_unstable();
+        filter.dedup();
+    }
     set(members, "on_missing_identity", on_missing_identity, &mut settings.on_missing_identity)?;
     if let Some(field) = members.take("claims") {
         settings.claims.extend(claims(field)?);
@@ -48,8 +57,14 @@ fn set<T>(
     Ok(())
 }
 
+/// In any letter case, and as Pomerium calls them.
 fn issuer_format(field: Field) -> Result<IssuerFormat, ConfigError> {
-    field.one_of(&[("hostOnly", IssuerFormat::HostOnly), ("uri", IssuerFormat::Uri)])
+    let (error, text) = field.text_or("hostOnly or uri, or IssuerHostOnly, IssuerURI or empty as Pomerium has it")?;
+    match text.to_ascii_lowercase().as_str() {
+        "" | "hostonly" | "issuerhostonly" => Ok(IssuerFormat::HostOnly),
+        "uri" | "issueruri" => Ok(IssuerFormat::Uri),
+        _ => Err(error),
+    }
 }
 
 fn on_missing_identity(field: Field) -> Result<OnMissingIdentity, ConfigError> {
@@ -69,12 +84,6 @@ fn audience(field: Field) -> Result<Audience, ConfigError> {
     }
 }
 
-fn groups(field: Field) -> Result<Vec<String>, ConfigError> {
-    let mut groups = field.texts()?;
-    groups.sort_unstable();
-    Ok(groups)
-}
-
 fn claims(field: Field) -> Result<Vec<(String, ClaimRule)>, ConfigError> {
     field.entries()?.into_iter().map(|(name, field)| Ok((name.clone(), claim(&name, field)?))).collect()
 }
@@ -84,10 +93,41 @@ fn claim(name: &str, field: Field) -> Result<ClaimRule, ConfigError> {
         let allowed = format!("any claim but {}, which are the filter's own", OWN_CLAIMS.join(", "));
         return Err(field.named_error(name, &allowed));
     }
-    let (kind, source) = field.only_member(&["from", "value"])?;
+    let (kind, source) = field.only_member(&["from", "first_of", "value"])?;
     match kind.as_str() {
-        "from" => source.one_or_more().map(ClaimRule::From),
+        "from" => path(source).map(|path| ClaimRule::First(vec![path])),
+        "first_of" => {
+            let places = source.items_not_empty("places to look at")?;
+            places.into_iter().map(path).collect::<Result<_, _>>().map(ClaimRule::First)
+        }
         _ => constant(name, source).map(ClaimRule::Value),
+    }
+}
+
+/// A name, or a list of names and of places in lists.
+fn path(field: Field) -> Result<ClaimPath, ConfigError> {
+    const ALLOWED: &str =
+        "a name that is not empty, or a list that begins with one and goes on with names and places in lists";
+    if field.kind() != Kind::List {
+        let (error, name) = field.text_or(ALLOWED)?;
+        return if name.is_empty() { Err(error) } else { Ok(ClaimPath::Name(name)) };
+    }
+    let error = field.error(ALLOWED);
+    let steps: Vec<Step> = field.items()?.into_iter().map(step).collect::<Result<_, _>>()?;
+    match steps.first() {
+        Some(Step::Member(_)) => Ok(ClaimPath::Steps(steps)),
+        _ => Err(error),
+    }
+}
+
+fn step(field: Field) -> Result<Step, ConfigError> {
+    let place = field.as_json().as_u64().and_then(|place| usize::try_from(place).ok());
+    match place {
+        Some(place) => Ok(Step::Item(place)),
+        None => match field.text_or("a name that is not empty, or a place in a list, counted from 0")? {
+            (error, name) if name.is_empty() => Err(error),
+            (_, name) => Ok(Step::Member(name)),
+        },
     }
 }
 
@@ -98,6 +138,18 @@ fn constant(name: &str, field: Field) -> Result<Json, ConfigError> {
         "groups" if field.kind() == Kind::List => field.texts().map(Json::from),
         "groups" => field.non_empty_text().map(|group| vec![group].into()),
         _ if field.is_null() => Err(field.error("any value but null")),
+        _ if has_unsafe_number(field.as_json()) => {
+            Err(field.error("numbers that a double holds exactly, from -(2^53-1) to 2^53-1; write another as a string"))
+        }
         _ => Ok(field.into_json()),
+    }
+}
+
+fn has_unsafe_number(json: &Json) -> bool {
+    match json {
+        Json::Number(number) => !is_safe(number),
+        Json::Array(items) => items.iter().any(has_unsafe_number),
+        Json::Object(members) => members.values().any(has_unsafe_number),
+        Json::Null | Json::Bool(_) | Json::String(_) => false,
     }
 }

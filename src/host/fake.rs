@@ -39,6 +39,10 @@ pub struct FakeHost {
     pub metadata: Option<Vec<u8>>,
     /// The same, of the route.
     pub route_metadata: Result<Vec<u8>, Unreadable>,
+    pub has_route: bool,
+    pub is_tls: bool,
+    /// What other filters have put into the filter state.
+    pub filter_state_before: BTreeMap<String, Vec<u8>>,
     pub certificate: Option<Vec<u8>>,
     pub sign: Arc<Mutex<Sign>>,
     pub reachable: Cell<bool>,
@@ -57,6 +61,9 @@ impl Default for FakeHost {
             headers: Vec::new(),
             metadata: None,
             route_metadata: Ok(Vec::new()),
+            has_route: true,
+            is_tls: false,
+            filter_state_before: BTreeMap::new(),
             certificate: None,
             sign: Arc::new(Mutex::new(Sign::Missing)),
             reachable: Cell::new(true),
@@ -170,6 +177,18 @@ impl RequestHost for FakeHost {
 
     fn headers(&self) -> Fields<'_> {
         Fields::new(self.headers.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect())
+    }
+
+    fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
+    fn has_route(&self) -> bool {
+        self.has_route
+    }
+
+    fn filter_state(&self, name: &str) -> Option<Vec<u8>> {
+        self.filter_state_before.get(name).cloned()
     }
 
     fn metadata(&self, namespace: &str) -> Option<Object<'_>> {

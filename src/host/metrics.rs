@@ -22,6 +22,14 @@ metrics! {
         SignedByHost = "signed.host",
         /// Assertions signed in Wasm.
         SignedInWasm = "signed.wasm",
+        /// Assertions signed by the native module.
+        SignedNatively = "signed.native",
+        /// Assertions, signed or used again, for a request without an identity.
+        Anonymous = "anonymous",
+        /// Identities that lacked a required claim, and so were none.
+        IncompleteIdentities = "incomplete_identities",
+        /// Claims of which something could not be represented and was left out.
+        ClaimsLeftOut = "claims_left_out",
         /// Assertions that were used again instead of signed.
         Reused = "reused",
         /// Signatures that the host failed to make, so that Wasm made them.
@@ -44,6 +52,10 @@ metrics! {
         RefusedBadRoute = "refused.bad_route",
         /// Requests answered 500 because nothing could sign.
         RefusedNotSigned = "refused.not_signed",
+        /// Requests answered 404 because no route would take them.
+        RefusedNoRoute = "refused.no_route",
+        /// gRPC requests for the filter's own paths, answered 415.
+        RefusedGrpc = "refused.grpc",
         /// Headers and trailers of clients that only the filter may send.
         SpoofsStripped = "spoofs_stripped",
         /// Groups that the filter left out.

@@ -1,5 +1,7 @@
 //! Header names, and which of the headers that a client sends are the filter's own.
 
+use super::fields::Fields;
+
 /// Headers that steer the connection or the request itself (RFC 9110, sections 7.2, 7.6.1 and 8.6).
 const NOT_FOR_CLAIMS: [&str; 11] = [
     "connection",
@@ -15,6 +17,8 @@ const NOT_FOR_CLAIMS: [&str; 11] = [
     "http2-settings",
 ];
 const CLAIM_PREFIX: &str = "x-pomerium-claim-";
+/// In which Pomerium tells an upstream whose assertion it is.
+const ASSERTION_FOR: &str = "x-pomerium-jwt-assertion-for";
 
 /// A lower-cased header name that HTTP allows (RFC 9110, section 5.1) and that a claim may be sent in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,10 +39,10 @@ impl HeaderName {
         Self("x-pomerium-jwt-assertion".into())
     }
 
-    /// The header in which Pomerium sends a claim; none if the claim's name cannot be a part of one.
+    /// The header in which Pomerium sends a claim, its name as it is; none if that cannot be a part of one.
     #[must_use]
     pub fn for_claim(claim: &str) -> Option<Self> {
-        if claim.is_empty() { None } else { Self::parse(&format!("{CLAIM_PREFIX}{}", claim.replace('_', "-"))) }
+        if claim.is_empty() { None } else { Self::parse(&format!("{CLAIM_PREFIX}{claim}")) }
     }
 
     /// The name, in lower case.
@@ -63,9 +67,10 @@ impl HeaderName {
 pub struct OwnHeaders(Vec<HeaderName>);
 
 impl OwnHeaders {
-    /// These, and every `x-pomerium-claim-*`.
+    /// These, `x-pomerium-jwt-assertion-for`, and every `x-pomerium-claim-*`.
     #[must_use]
-    pub fn new(names: Vec<HeaderName>) -> Self {
+    pub fn new(mut names: Vec<HeaderName>) -> Self {
+        names.push(HeaderName(ASSERTION_FOR.into()));
         Self(names)
     }
 
@@ -76,16 +81,31 @@ impl OwnHeaders {
     }
 }
 
+impl OwnHeaders {
+    /// Whether a header is one of these by its very name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        name.starts_with(CLAIM_PREFIX) || self.0.iter().any(|own| own.as_str() == name)
+    }
+
+    /// The value of `Connection` without these names (RFC 9110, section 7.6.1); none if it has none of them.
+    #[must_use]
+    pub fn connection_without_them(&self, fields: &Fields<'_>) -> Option<String> {
+        let options = fields.values("connection").flat_map(|value| value.split(|byte| *byte == b','));
+        let options: Vec<&[u8]> = options.map(<[u8]>::trim_ascii).collect();
+        let kept: Vec<&[u8]> = options.iter().copied().filter(|option| !self.include(option)).collect();
+        (kept.len() < options.len()).then(|| String::from_utf8_lossy(&kept.join(&b", "[..])).into_owned())
+    }
+}
+
 fn has_claim_prefix(name: &[u8]) -> bool {
     name.len() >= CLAIM_PREFIX.len() && CLAIM_PREFIX.bytes().zip(name).all(|(own, other)| own == fold(*other))
 }
 
-/// CGI and its heirs turn `-` into `_`, some servers `.` too; names are compared as if all were `-`.
+/// CGI and its heirs turn `-` into `_`, and some, lighttpd among them, every byte that is no letter or digit: names are
+/// compared as if all of these were `-`.
 fn fold(byte: u8) -> u8 {
-    match byte {
-        b'_' | b'.' => b'-',
-        other => other.to_ascii_lowercase(),
-    }
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
 
 fn is_token_byte(byte: u8) -> bool {
@@ -108,7 +128,7 @@ mod tests {
             assert_eq!(HeaderName::parse(name), None, "{name}");
         }
         assert_eq!(HeaderName::parse("X-User.Id_1").unwrap().as_str(), "x-user.id_1");
-        assert_eq!(HeaderName::for_claim("family_name").unwrap().as_str(), "x-pomerium-claim-family-name");
+        assert_eq!(HeaderName::for_claim("family_name").unwrap().as_str(), "x-pomerium-claim-family_name");
         assert_eq!(HeaderName::for_claim("https://example.com/roles"), None);
     }
 
@@ -122,6 +142,11 @@ mod tests {
             "X-Email",
             "x-pomerium-claim-email",
             "x_pomerium_claim_",
+            "x~pomerium*jwt!assertion",
+            "x|email",
+            "x^pomerium`claim$admin",
+            "x-pomerium-jwt-assertion-for",
+            "X_Pomerium_Jwt_Assertion_For",
         ] {
             assert!(own.include(name.as_bytes()), "{name}");
         }

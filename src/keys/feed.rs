@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::ring::{Keyring, KeyringError};
 use super::signer::SignerChoice;
-use crate::host::{Counter, Expected, Level, ProcessHost, SharedData};
+use crate::host::{Counter, Expected, Level, ProcessHost};
 
 /// Where the signing keys come from.
 pub enum KeySource {
@@ -109,7 +109,7 @@ pub struct ListenerFeed {
     active: Option<Fingerprint>,
 }
 
-impl<H: ProcessHost + SharedData + Fetch> KeyFeed<H> for ListenerFeed {
+impl<H: ProcessHost + Fetch> KeyFeed<H> for ListenerFeed {
     /// Takes what another worker has shared, and asks for the file unless an answer is still due.
     fn look(&mut self, host: &H) -> Option<Keyring> {
         let adopted = self.adopt(host);
@@ -149,7 +149,7 @@ impl ListenerFeed {
     }
 
     /// Keys that another worker has shared, if they are others than those in use.
-    pub fn adopt(&mut self, host: &(impl ProcessHost + SharedData)) -> Option<Keyring> {
+    pub fn adopt(&mut self, host: &impl ProcessHost) -> Option<Keyring> {
         let (text, _) = host.shared_data(&self.shared("keys"))?;
         let text = Zeroizing::new(text);
         let fingerprint = fingerprint(&text);
@@ -162,7 +162,7 @@ impl ListenerFeed {
     }
 
     /// Takes the answer to a fetch. Returns keys if there are new ones.
-    pub fn answered(&mut self, host: &(impl ProcessHost + SharedData), answer: &Answer) -> Option<Keyring> {
+    pub fn answered(&mut self, host: &impl ProcessHost, answer: &Answer) -> Option<Keyring> {
         self.in_flight = false;
         if !matches!(answer.status, None | Some(503)) {
             self.reached = true;
@@ -181,7 +181,7 @@ impl ListenerFeed {
         }
     }
 
-    fn loaded(&mut self, host: &(impl ProcessHost + SharedData), text: &[u8]) -> Option<Keyring> {
+    fn loaded(&mut self, host: &impl ProcessHost, text: &[u8]) -> Option<Keyring> {
         let fingerprint = fingerprint(text);
         // Content that was seen before has been dealt with. What others shared meanwhile may be newer than it.
         if self.fetched == Some(fingerprint) {
@@ -203,7 +203,7 @@ impl ListenerFeed {
     }
 
     /// Shares keys. The worker that is first to share them tells of them.
-    fn share(&self, host: &(impl ProcessHost + SharedData), text: &[u8], keyring: &Keyring) {
+    fn share(&self, host: &impl ProcessHost, text: &[u8], keyring: &Keyring) {
         let was_failing = self.change_state(host, b"");
         let expected = match host.shared_data(&self.shared("keys")) {
             Some((shared, _)) if shared == text && !was_failing => return,
@@ -217,7 +217,7 @@ impl ListenerFeed {
         }
     }
 
-    fn unreachable(&mut self, host: &(impl ProcessHost + SharedData)) {
+    fn unreachable(&mut self, host: &impl ProcessHost) {
         let others_reach = host.shared_data(&self.shared("reached")).is_some();
         let overdue = host.now().saturating_sub(self.started) > START_GRACE;
         if self.reached || if others_reach { self.serves_requests } else { overdue } {
@@ -227,7 +227,7 @@ impl ListenerFeed {
     }
 
     /// Counts a failure, and tells of it if it is another than the one before.
-    fn failed(&mut self, host: &(impl ProcessHost + SharedData), error: &FetchError) {
+    fn failed(&mut self, host: &impl ProcessHost, error: &FetchError) {
         self.fetched = None;
         host.add(Counter::KeyLoadFailures, 1);
         let error = error.to_string();
@@ -241,7 +241,7 @@ impl ListenerFeed {
     }
 
     /// Notes for all workers what is wrong with the file, nothing if it is empty; true if this changes anything.
-    fn change_state(&self, host: &(impl ProcessHost + SharedData), state: &[u8]) -> bool {
+    fn change_state(&self, host: &impl ProcessHost, state: &[u8]) -> bool {
         let key = self.shared("state");
         match host.shared_data(&key) {
             Some((shared, _)) if shared == state => false,

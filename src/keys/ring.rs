@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 use crate::host::metrics::Gauge;
 use crate::host::{Expected, Level, ProcessHost, SharedData};
 use crate::http::endpoint::Document;
+use crate::keys::public::Jwk;
 use crate::keys::signer::{Signer, SignerChoice, SignerError};
 use crate::keys::{KeyError, P256Key, SigningKeys};
 
@@ -31,6 +32,7 @@ pub struct Keyring {
     signer: Signer,
     jwks: Document,
     published: usize,
+    algorithms: Vec<&'static str>,
     repeated: Vec<usize>,
 }
 
@@ -47,7 +49,7 @@ impl Keyring {
     ///
     /// # Errors
     /// A [`KeyringError`].
-    pub fn ephemeral(choice: SignerChoice, host: &(impl ProcessHost + SharedData)) -> Result<Self, KeyringError> {
+    pub fn ephemeral(choice: SignerChoice, host: &impl ProcessHost) -> Result<Self, KeyringError> {
         let key = shared_ephemeral_key(host).ok_or(KeyringError::NoEphemeralKey)?;
         Self::new(&SigningKeys::ephemeral(key), choice, host)
     }
@@ -58,6 +60,7 @@ impl Keyring {
             signer,
             jwks: Document::new(keys.published().json()),
             published: keys.published().keys().len(),
+            algorithms: algorithms(keys),
             repeated: keys.repeated().to_vec(),
         };
         host.set(Gauge::KeysPublished, u64::try_from(keyring.published).unwrap_or_default());
@@ -77,6 +80,12 @@ impl Keyring {
         &self.jwks
     }
 
+    /// The algorithms of the published keys, each once.
+    #[must_use]
+    pub fn algorithms(&self) -> &[&'static str] {
+        &self.algorithms
+    }
+
     /// Tells which blocks were left out because they repeat an earlier key.
     pub fn warn_of_repeats(&self, host: &impl ProcessHost) {
         if !self.repeated.is_empty() {
@@ -93,7 +102,14 @@ impl Keyring {
     }
 }
 
-fn shared_ephemeral_key(host: &(impl ProcessHost + SharedData)) -> Option<P256Key> {
+fn algorithms(keys: &SigningKeys) -> Vec<&'static str> {
+    let mut algorithms: Vec<_> = keys.published().keys().iter().map(Jwk::alg).collect();
+    algorithms.sort_unstable();
+    algorithms.dedup();
+    algorithms
+}
+
+fn shared_ephemeral_key(host: &impl ProcessHost) -> Option<P256Key> {
     shared_scalar(host).or_else(|| {
         let scalar = random_scalar(host)?;
         if host.set_shared_data(EPHEMERAL, &*scalar, Expected::Absent) {

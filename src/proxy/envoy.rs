@@ -2,6 +2,7 @@
 //!
 //! The SDK's convenience methods panic on bytes that are no UTF-8, and a panic takes a worker's VM down with it. So
 //! everything here goes through `hostcalls` that return bytes, and only in ways in which they do not panic.
+#![expect(unsafe_code, reason = "three host calls that the SDK wraps in a way that is of no use here")]
 
 use std::cell::{OnceCell, RefCell};
 use std::time::{Duration, UNIX_EPOCH};
@@ -171,6 +172,19 @@ impl RequestHost for HttpRequest<'_> {
         self.envoy
     }
 
+    fn is_tls(&self) -> bool {
+        property(&["connection", "tls_version"]).is_some()
+    }
+
+    /// Without a route there is no such property; the name itself may be empty.
+    fn has_route(&self) -> bool {
+        raw_property(&["xds", "route_name"]).is_some()
+    }
+
+    fn filter_state(&self, name: &str) -> Option<Vec<u8>> {
+        property(&["filter_state", name])
+    }
+
     fn headers(&self) -> Fields<'_> {
         wire::fields(self.headers.get_or_init(|| header_map(MapType::HttpRequestHeaders)))
     }
@@ -220,25 +234,78 @@ fn property(path: &[&str]) -> Option<Vec<u8>> {
 
 /// All fields of a map as the host serialises them. The SDK's own reading panics on a name that is no UTF-8, and copies
 /// every field twice.
-#[expect(unsafe_code, reason = "the SDK keeps the buffer to itself")]
 pub(super) fn header_map(map: MapType) -> Vec<u8> {
-    #[link(wasm_import_module = "env")]
-    unsafe extern "C" {
-        fn proxy_get_header_map_pairs(map: MapType, data: *mut *mut u8, size: *mut usize) -> u32;
-    }
-    const OK: u32 = 0;
-    let (mut data, mut size) = (std::ptr::null_mut(), 0);
     // SAFETY: both places outlive the call, which writes a pointer and a size to them.
-    let status = unsafe { proxy_get_header_map_pairs(map, &raw mut data, &raw mut size) };
-    if status != OK || data.is_null() {
-        return Vec::new();
-    }
-    // SAFETY: the host had `proxy_on_memory_allocate` make the buffer, a boxed slice of just this size, and gave it away.
-    unsafe { Vec::from_raw_parts(data, size, size) }
+    given(|data, size| unsafe { abi::proxy_get_header_map_pairs(map, data, size) }).unwrap_or_default()
 }
 
-/// Answers the request of the current context.
+/// A property, empty ones told from those that are not there, as the SDK does not.
+fn raw_property(path: &[&str]) -> Option<Vec<u8>> {
+    let path = path.join("\0");
+    // SAFETY: the path is read and both places are written during the call.
+    given(|data, size| unsafe { abi::proxy_get_property(path.as_ptr(), path.len(), data, size) })
+}
+
+/// What a host call gives; none if it fails.
+fn given(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
+    const OK: u32 = 0;
+    let (mut data, mut size) = (std::ptr::null_mut(), 0);
+    if call(&raw mut data, &raw mut size) != OK {
+        return None;
+    }
+    if data.is_null() {
+        return Some(Vec::new());
+    }
+    // SAFETY: the host had `proxy_on_memory_allocate` make the buffer, a boxed slice of just this size, and gave it away.
+    Some(unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+/// Answers the request of the current context. The SDK's own call has no response code details.
 pub(super) fn send(response: &Response) {
-    let headers = response.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let _ = hostcalls::send_http_response(response.status, headers, Some(&response.body));
+    const NO_GRPC_STATUS: i32 = -1;
+    let headers: Vec<_> = response.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    let headers = wire::header_map(&headers);
+    let grpc_status = response.grpc_status.and_then(|status| i32::try_from(status).ok()).unwrap_or(NO_GRPC_STATUS);
+    let (details, body) = (response.details, &response.body);
+    // SAFETY: the host reads these bytes during the call and keeps none of them.
+    let _ = unsafe {
+        abi::proxy_send_local_response(
+            response.status,
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            grpc_status,
+        )
+    };
+}
+
+/// Host calls that the SDK wraps in a way that is of no use here (proxy-wasm ABI 0.2.1).
+mod abi {
+    use proxy_wasm::types::MapType;
+
+    #[link(wasm_import_module = "env")]
+    unsafe extern "C" {
+        pub(super) fn proxy_get_header_map_pairs(map: MapType, data: *mut *mut u8, size: *mut usize) -> u32;
+
+        pub(super) fn proxy_get_property(
+            path: *const u8,
+            path_size: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> u32;
+
+        pub(super) fn proxy_send_local_response(
+            status: u32,
+            details: *const u8,
+            details_size: usize,
+            body: *const u8,
+            body_size: usize,
+            headers: *const u8,
+            headers_size: usize,
+            grpc_status: i32,
+        ) -> u32;
+    }
 }

@@ -1,6 +1,6 @@
 //! proxy-wasm's callbacks.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use super::envoy::{Envoy, HttpRequest, header_map, send};
 use super::wire;
-use crate::attester::{Attester, Changes, Decision, Worker};
-use crate::config::{Config, ConfigError};
+use crate::attester::{Attester, Changes, Decision, MAX_WAITING, Worker};
+use crate::config::{Config, ConfigError, Platform};
 use crate::host::{Level, ProcessHost as _};
 use crate::http::endpoint::Response;
 use crate::keys::feed::{Answer, KeyFeed as _, ListenerFeed};
@@ -28,14 +28,34 @@ proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| Box::new(Plugin::default()));
 }}
 
-/// The plugin in one VM.
-#[derive(Default)]
+thread_local! {
+    /// One for all configurations of a VM: what Envoy keeps of a metric that is defined again is never given back.
+    static ENVOY: Rc<Envoy> = Rc::default();
+}
+
+/// The plugin under one configuration in one VM.
 struct Plugin {
     envoy: Rc<Envoy>,
     filter: Option<Rc<Filter>>,
     feed: Option<ListenerFeed>,
     serves_requests: Rc<Cell<bool>>,
+    waiting: Waiting,
 }
+
+impl Default for Plugin {
+    fn default() -> Self {
+        Self {
+            envoy: ENVOY.with(Rc::clone),
+            filter: None,
+            feed: None,
+            serves_requests: Rc::default(),
+            waiting: Waiting::default(),
+        }
+    }
+}
+
+/// The requests that wait for a key: their contexts, and until when.
+type Waiting = Rc<RefCell<Vec<(u32, Duration)>>>;
 
 /// The filter under one configuration.
 struct Filter {
@@ -49,8 +69,9 @@ impl Plugin {
             0 => Vec::new(),
             _ => hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default(),
         };
-        let config =
-            Config::read(&bytes, |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))?;
+        let config = Config::read(Platform::Wasm, &bytes, |name| {
+            std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+        })?;
         let attester = Attester::new(config, &*self.envoy)?;
         self.feed =
             attester.key_file().map(|file| ListenerFeed::new(file.clone(), attester.signer_choice(), self.envoy.now()));
@@ -78,7 +99,28 @@ impl Plugin {
         let keyring = act(feed, &self.envoy);
         let period = <ListenerFeed as crate::keys::feed::KeyFeed<Envoy>>::period(feed);
         self.use_keys(keyring);
+        self.decide_again();
         let _ = hostcalls::set_tick_period(period);
+    }
+
+    /// Decides on the requests that wait, and answers those that have waited too long.
+    fn decide_again(&self) {
+        let Some(filter) = &self.filter else { return };
+        let now = self.envoy.now();
+        for (context, until) in self.waiting.take() {
+            if hostcalls::set_effective_context(context).is_err() {
+                continue;
+            }
+            match filter.attester.on_request(&filter.worker, &HttpRequest::new(&self.envoy)) {
+                Decision::Forward(changes) => {
+                    apply(&changes);
+                    let _ = hostcalls::resume_http_request();
+                }
+                Decision::Respond(response) => send(&response),
+                Decision::Wait if now < until => self.waiting.borrow_mut().push((context, until)),
+                Decision::Wait => send(&filter.attester.give_up(&*self.envoy)),
+            }
+        }
     }
 }
 
@@ -118,9 +160,10 @@ impl RootContext for Plugin {
         self.with_feed(|feed, envoy| feed.look(envoy));
     }
 
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
         self.serves_requests.set(true);
-        Some(Box::new(Exchange { envoy: Rc::clone(&self.envoy), filter: self.filter.clone() }))
+        let (envoy, waiting) = (Rc::clone(&self.envoy), Rc::clone(&self.waiting));
+        Some(Box::new(Exchange { context, envoy, filter: self.filter.clone(), waiting }))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -130,19 +173,47 @@ impl RootContext for Plugin {
 
 /// One request and its response.
 struct Exchange {
+    context: u32,
     envoy: Rc<Envoy>,
     filter: Option<Rc<Filter>>,
+    waiting: Waiting,
 }
 
 impl Context for Exchange {}
 
+/// A client that goes away waits no longer.
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.waiting.borrow_mut().retain(|(context, _)| *context != self.context);
+    }
+}
+
+impl Exchange {
+    fn decide(&self) -> Decision {
+        let Some(filter) = &self.filter else {
+            return Decision::Respond(Response::refusal(
+                500,
+                "attestation_not_configured",
+                "the filter is not configured",
+            ));
+        };
+        match filter.attester.on_request(&filter.worker, &HttpRequest::new(&self.envoy)) {
+            Decision::Wait if self.waiting.borrow().len() >= MAX_WAITING => {
+                Decision::Respond(filter.attester.give_up(&*self.envoy))
+            }
+            Decision::Wait => {
+                let until = self.envoy.now() + filter.attester.key_wait();
+                self.waiting.borrow_mut().push((self.context, until));
+                Decision::Wait
+            }
+            decision => decision,
+        }
+    }
+}
+
 impl HttpContext for Exchange {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        let decision = match &self.filter {
-            Some(filter) => filter.attester.on_request(&filter.worker, &HttpRequest::new(&self.envoy)),
-            None => Decision::Respond(Response::refusal(500, "the filter is not configured")),
-        };
-        match decision {
+        match self.decide() {
             Decision::Forward(changes) => {
                 apply(&changes);
                 Action::Continue
@@ -151,13 +222,14 @@ impl HttpContext for Exchange {
                 send(&response);
                 Action::Pause
             }
+            Decision::Wait => Action::Pause,
         }
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
         if let Some(filter) = &self.filter {
             let trailers = header_map(MapType::HttpRequestTrailers);
-            for name in filter.attester.spoofed(&wire::fields(&trailers), &*self.envoy) {
+            for name in filter.attester.spoofed_trailers(&wire::fields(&trailers), &*self.envoy) {
                 let _ = hostcalls::remove_map_value(MapType::HttpRequestTrailers, name);
             }
         }

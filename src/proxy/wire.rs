@@ -29,6 +29,20 @@ pub fn fields(buffer: &[u8]) -> Fields<'_> {
     Fields::new(fields)
 }
 
+/// Writes a header map.
+#[must_use]
+pub fn header_map(fields: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or_default().to_le_bytes();
+    let mut map = u32::try_from(fields.len()).unwrap_or_default().to_le_bytes().to_vec();
+    for (name, value) in fields {
+        map.extend([length(name), length(value)].concat());
+    }
+    for (name, value) in fields {
+        map.extend([name, &b"\0"[..], value, b"\0"].concat());
+    }
+    map
+}
+
 /// A field whose lengths are at one place and whose bytes begin `rest`, and what follows it.
 fn field<'a>(buffer: &[u8], lengths: usize, rest: &'a [u8]) -> Option<(&'a [u8], &'a [u8], &'a [u8])> {
     let (name, rest) = rest.split_at_checked(number(buffer, lengths)?)?;
@@ -89,7 +103,7 @@ impl SignCall {
 pub fn signature_in(answer: &[u8], algorithm: Algorithm) -> Option<Vec<u8>> {
     let (true, signature) = bool_and_bytes(answer) else { return None };
     match algorithm {
-        Algorithm::Rs256 => Some(signature.to_vec()),
+        Algorithm::Rs256 => (!signature.is_empty()).then(|| signature.to_vec()),
         // Strict DER, both numbers in the range of the group: what any verifier would refuse is refused here.
         Algorithm::Es256 => Signature::from_der(signature).ok().map(|signature| signature.to_bytes().to_vec()),
     }

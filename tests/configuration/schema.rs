@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use attestation_filter::config::Config;
+use attestation_filter::config::{Config, Platform};
 use jsonschema::Validator;
 use prost_types::value::Kind;
 use serde_json::{Value as Json, json};
@@ -41,9 +41,10 @@ pub(crate) fn definition(name: &str) -> Validator {
 
 /// The filter's verdict; it reads the configuration as JSON and as a `google.protobuf.Struct`, and must say the same.
 pub(crate) fn read(configuration: &Json) -> Result<Config, String> {
-    let by_json = Config::read(configuration.to_string().as_bytes(), |_| None).map_err(|error| error.to_string());
+    let by_json =
+        Config::read(Platform::Wasm, configuration.to_string().as_bytes(), |_| None).map_err(|error| error.to_string());
     let bytes = prost::Message::encode_to_vec(&to_struct(configuration));
-    let by_struct = Config::read(&bytes, |_| None).map_err(|error| error.to_string());
+    let by_struct = Config::read(Platform::Wasm, &bytes, |_| None).map_err(|error| error.to_string());
     assert_eq!(by_json.as_ref().err(), by_struct.as_ref().err(), "{configuration}");
     by_json
 }

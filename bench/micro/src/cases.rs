@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use attestation_filter::attester::{Attester, Decision};
-use attestation_filter::config::Config;
+use attestation_filter::config::{Config, Platform};
 use attestation_filter::host::fake::{FakeHost, Sign};
 use serde_json::{Value as Json, json};
 
@@ -32,13 +32,14 @@ pub(crate) fn run(name: &str, requests: u64) {
     let (_, case) = CASES.iter().find(|(case, _)| *case == name).expect("a case");
     let (mut config, request) = case();
     config["signing_key"] = KEY.into();
-    let config = Config::read(config.to_string().as_bytes(), |_| None).expect("a valid configuration");
+    let config = Config::read(Platform::Wasm, config.to_string().as_bytes(), |_| None).expect("a valid configuration");
     let attester = Attester::new(config, &request).unwrap_or_else(|error| panic!("{error}"));
     let worker = attester.worker();
     for _ in 0..requests {
         match black_box(attester.on_request(&worker, black_box(&request))) {
             Decision::Forward(changes) => assert_eq!(changes.set.len(), 1),
             Decision::Respond(response) => assert_eq!(response.status, 200),
+            Decision::Wait => panic!("there is a key"),
         }
     }
 }

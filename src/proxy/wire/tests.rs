@@ -1,18 +1,6 @@
 use super::*;
 use proptest::prelude::*;
 
-fn header_map(fields: &[(&[u8], &[u8])]) -> Vec<u8> {
-    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_le_bytes();
-    let mut buffer = u32::try_from(fields.len()).unwrap().to_le_bytes().to_vec();
-    for (name, value) in fields {
-        buffer.extend([length(name), length(value)].concat());
-    }
-    for (name, value) in fields {
-        buffer.extend([name, &b"\0"[..], value, b"\0"].concat());
-    }
-    buffer
-}
-
 #[test]
 fn fields_are_read_with_any_bytes_in_them() {
     let map: [(&[u8], &[u8]); 3] = [(b"a", b"1"), (b"b", b""), (b"a", b"\xff\0")];
