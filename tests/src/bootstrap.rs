@@ -71,7 +71,7 @@ pub enum Restart {
 pub struct Bootstrap {
     configuration: Configuration,
     environment: BTreeMap<String, String>,
-    pub(super) host_environment: BTreeMap<String, String>,
+    host_environment: BTreeMap<String, String>,
     pub(super) concurrency: u32,
     pub(super) log_level: &'static str,
     pub(super) filters: Vec<Value>,
@@ -252,6 +252,11 @@ impl Bootstrap {
     /// Starts Envoy and waits until it gives up.
     pub fn start_refused(self) -> Refused {
         Envoy::start_refused(self)
+    }
+
+    /// What is set in Envoy's own environment.
+    pub(super) fn environment(&self) -> BTreeMap<String, String> {
+        self.host_environment.clone()
     }
 
     pub(super) fn binary(&self) -> &Path {

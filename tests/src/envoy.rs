@@ -1,10 +1,10 @@
 //! A running Envoy, or one that refused to run.
 
 use std::cell::Cell;
-use std::fs::{self, File};
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::thread;
 
 use serde_json::Value;
@@ -12,15 +12,16 @@ use tempfile::TempDir;
 
 use super::admin::Admin;
 use super::bootstrap::{Bootstrap, Configuration, Restart};
-use super::eventually::eventually;
+use super::eventually;
 use super::http::{Client, Reply, Request};
 use super::jose::{Assertion, KeySet};
-use super::paths;
+use super::launch::{Launch, RunningEnvoy};
+use super::process::last_lines;
 use super::replaced::replace_file;
 use super::secrets::Secrets;
 use super::tls::Authority;
 use super::upstream::Upstream;
-use super::{JWKS_PATH, traps};
+use super::{JWKS_PATH, paths, traps};
 
 /// What an operator reads, or a scraper collects.
 const ADMIN_PAGES: [&str; 16] = [
@@ -65,20 +66,16 @@ impl Envoy {
     /// Starts and waits until it serves.
     pub(super) fn start(bootstrap: Bootstrap) -> Self {
         let upstream = Upstream::start();
-        let mut process = Process::spawn(&bootstrap, upstream.address());
-        let admin = process.admin();
-        let address = eventually("Envoy to be ready", || {
-            process.assert_running();
-            admin.is_ready().then(|| admin.listener("public"))
-        });
+        let process = Process::spawn(&bootstrap, upstream.address());
+        let (admin, address) = process.envoy.serving("public").unwrap_or_else(|e| panic!("{e}"));
         Self { process, bootstrap, admin, address, upstream, version: Cell::new(1) }
     }
 
     /// Starts and waits until it has ended.
     pub(super) fn start_refused(bootstrap: Bootstrap) -> Refused {
         let upstream = Upstream::start();
-        let mut process = Process::spawn(&bootstrap, upstream.address());
-        let status = eventually("Envoy to give up", || process.child.try_wait().expect("ask for its end"));
+        let process = Process::spawn(&bootstrap, upstream.address());
+        let status = process.wait_for_end();
         Refused { log: process.log(), status }
     }
 
@@ -98,8 +95,7 @@ impl Envoy {
 
     /// Waits until it has ended by itself.
     pub fn wait_for_end(&mut self) {
-        let child = &mut self.process.child;
-        let status = eventually("the old Envoy to end", || child.try_wait().expect("ask for its end"));
+        let status = self.process.wait_for_end();
         assert!(status.success(), "{status}");
     }
 
@@ -224,7 +220,7 @@ impl Envoy {
 
     /// The ID of the process.
     pub fn pid(&self) -> u32 {
-        self.process.child.id()
+        self.process.envoy.process().id()
     }
 
     /// Looks for keys in all that Envoy logs and tells about itself.
@@ -274,13 +270,14 @@ pub struct Verdict {
 /// The file with the name of a row of Envoys that take over from each other, in the directory of the last one.
 const BASE_ID: &str = "base-id";
 
-fn restart_arguments(restart: Option<&Restart>, directory: &Path) -> Vec<String> {
+fn restart_arguments(restart: &Restart, directory: &Path) -> Vec<String> {
     let hurry = ["--drain-strategy", "immediate", "--drain-time-s", "1", "--parent-shutdown-time-s", "2"];
-    let path = directory.join(BASE_ID).display().to_string();
     let place = match restart {
-        None => return vec!["--disable-hot-restart".into()],
-        Some(Restart::First) => vec!["--use-dynamic-base-id".into(), "--base-id-path".into(), path],
-        Some(Restart::Later { base_id, epoch }) => {
+        Restart::First => {
+            let path = directory.join(BASE_ID).display().to_string();
+            vec!["--use-dynamic-base-id".into(), "--base-id-path".into(), path]
+        }
+        Restart::Later { base_id, epoch } => {
             vec!["--base-id".into(), base_id.clone(), "--restart-epoch".into(), epoch.to_string()]
         }
     };
@@ -288,7 +285,7 @@ fn restart_arguments(restart: Option<&Restart>, directory: &Path) -> Vec<String>
 }
 
 struct Process {
-    child: Child,
+    envoy: RunningEnvoy,
     directory: TempDir,
     may_trap: bool,
 }
@@ -297,38 +294,20 @@ impl Process {
     fn spawn(bootstrap: &Bootstrap, upstream: SocketAddr) -> Self {
         let directory = tempfile::tempdir().expect("a directory for Envoy's files");
         let config = bootstrap.write(directory.path(), upstream);
-        let log = File::create(directory.path().join("envoy.log")).expect("create the log");
-        let child = Command::new(bootstrap.binary())
-            .args(restart_arguments(bootstrap.restart.as_ref(), directory.path()))
-            .args(["--concurrency", &bootstrap.concurrency.to_string()])
-            .args(["--log-level", bootstrap.log_level])
-            .args(["--file-flush-interval-msec", "20"])
-            .arg("--admin-address-path")
-            .arg(directory.path().join("admin"))
-            .arg("--config-path")
-            .arg(config)
-            .envs(&bootstrap.host_environment)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("share the log"))
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|e| panic!("cannot run {} ({e}): `make envoy` fetches one", bootstrap.binary().display()));
-        Self { child, directory, may_trap: bootstrap.may_trap }
+        let launch = Launch::new(bootstrap.binary(), &config, directory.path())
+            .workers(bootstrap.concurrency)
+            .log_level(bootstrap.log_level);
+        let launch = bootstrap.environment().into_iter().fold(launch, |launch, (name, value)| launch.env(&name, value));
+        let launch = match &bootstrap.restart {
+            None => launch,
+            Some(restart) => launch.restart(restart_arguments(restart, directory.path())),
+        };
+        let envoy = launch.start().unwrap_or_else(|e| panic!("{e}"));
+        Self { envoy, directory, may_trap: bootstrap.may_trap }
     }
 
-    fn admin(&mut self) -> Admin {
-        let path = self.directory.path().join("admin");
-        let address = eventually("Envoy's admin address", || {
-            self.assert_running();
-            fs::read_to_string(&path).ok()?.trim().parse().ok()
-        });
-        Admin::at(address)
-    }
-
-    fn assert_running(&mut self) {
-        if let Some(status) = self.child.try_wait().expect("ask whether Envoy runs") {
-            panic!("Envoy ended with {status}");
-        }
+    fn wait_for_end(&self) -> ExitStatus {
+        self.envoy.process().wait_for_end().unwrap_or_else(|e| panic!("{e}"))
     }
 
     /// The name of the row of Envoys that this one is the last of.
@@ -336,34 +315,28 @@ impl Process {
         Some(fs::read_to_string(self.directory.path().join(BASE_ID)).ok()?.trim().to_owned())
     }
 
-    fn log_path(&self) -> PathBuf {
-        self.directory.path().join("envoy.log")
-    }
-
     fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(self.log_path()).expect("read the log")).into_owned()
+        self.envoy.process().log()
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.envoy.process().end();
         if let Some(base_id) = self.base_id() {
             // Envoy leaves this behind; in its name the base id is multiplied by ten.
             let _ = fs::remove_file(format!("/dev/shm/envoy_shared_memory_{base_id}0"));
         }
         let log = self.log();
         if thread::panicking() {
-            eprintln!("--- Envoy's log, from {} on ---\n{}", self.log_path().display(), last_lines(&log, 150));
+            eprintln!("--- the end of Envoy's log ---\n{}", last_lines(&without_inventory(&log), 150));
         } else if !self.may_trap {
             traps::assert_none(&log);
         }
     }
 }
 
-/// The end of a log, without the hundred long lines in which Envoy says what it is made of.
-fn last_lines(log: &str, count: usize) -> String {
-    let lines: Vec<&str> = log.lines().filter(|line| !line.contains("[source/server/server.cc:467]")).collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
+/// A log without the hundred long lines in which Envoy says what it is made of.
+fn without_inventory(log: &str) -> String {
+    log.lines().filter(|line| !line.contains("[source/server/server.cc:467]")).collect::<Vec<_>>().join("\n")
 }

@@ -1,77 +1,130 @@
 //! Envoy, the upstream behind it, the client in front of it, and an independent judge of tokens.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(missing_docs, unreachable_pub)]
+//!
+//! Without features this is what starts Envoy, waits for it, asks it and sends requests through it, and returns errors:
+//! the demo, the bench and `run-envoy` are built on that. With the feature `full` it is all that tests need, and what is
+//! not as it should be ends the test.
+#![cfg_attr(
+    feature = "full",
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing),
+    allow(clippy::new_without_default, reason = "a key made by chance is no default"),
+    allow(missing_docs, unreachable_pub)
+)]
 
 /// What Envoy tells about itself.
-mod admin;
-/// Services that Envoy asks who is calling.
-pub mod authorization;
-/// The configuration that an Envoy is started with.
-mod bootstrap;
-/// What not every Envoy can do.
-pub mod capability;
-/// What hands settings to a fleet of Envoys.
-mod control_plane;
-/// Clients that verify without a rest.
-mod crowd;
-/// How long the long tests are.
-pub mod environment;
-/// A running Envoy, or one that refused to run.
-mod envoy;
-/// Waiting for a condition, with a deadline.
-mod eventually;
-/// The filters in front of ours.
-pub mod filters;
+pub mod admin;
+/// Why something that was started is of no use.
+mod failure;
 /// Requests and replies over a plain socket.
-mod http;
-/// Requests and replies over HTTP/2.
-mod http2;
-/// An identity provider.
-pub mod idp;
-/// An independent reading of what the filter signed.
-mod jose;
-/// How key files lie and are replaced.
-mod key_directory;
-/// Keys: the published vectors, and odd ones made with OpenSSL.
-pub mod keys;
-/// The pieces of an Envoy configuration.
-mod listener;
-/// Reading the log.
-pub mod log;
-/// The names in an object.
-mod members;
+pub mod http;
+/// Starting Envoy, and waiting until it serves.
+mod launch;
 /// The parts of an HTTP/1.1 message.
 pub mod message;
+/// Where the programs and the modules are.
+pub mod places;
+/// A program that runs until it is ended.
+pub mod process;
+
+/// Services that Envoy asks who is calling.
+#[cfg(feature = "full")]
+pub mod authorization;
+/// The configuration that an Envoy is started with.
+#[cfg(feature = "full")]
+mod bootstrap;
+/// What not every Envoy can do.
+#[cfg(feature = "full")]
+pub mod capability;
+/// What hands settings to a fleet of Envoys.
+#[cfg(feature = "full")]
+mod control_plane;
+/// Clients that verify without a rest.
+#[cfg(feature = "full")]
+mod crowd;
+/// How long the long tests are.
+#[cfg(feature = "full")]
+pub mod environment;
+/// A running Envoy, or one that refused to run.
+#[cfg(feature = "full")]
+mod envoy;
+/// Waiting for a condition, with a deadline.
+#[cfg(feature = "full")]
+mod eventually;
+/// What a test takes for granted.
+#[cfg(feature = "full")]
+mod expect;
+/// The filters in front of ours.
+#[cfg(feature = "full")]
+pub mod filters;
+/// Requests and replies over HTTP/2.
+#[cfg(feature = "full")]
+mod http2;
+/// An identity provider.
+#[cfg(feature = "full")]
+pub mod idp;
+/// An independent reading of what the filter signed.
+#[cfg(feature = "full")]
+mod jose;
+/// How key files lie and are replaced.
+#[cfg(feature = "full")]
+mod key_directory;
+/// Keys: the published vectors, and odd ones made with OpenSSL.
+#[cfg(feature = "full")]
+pub mod keys;
+/// The pieces of an Envoy configuration.
+#[cfg(feature = "full")]
+mod listener;
+/// Reading the log.
+#[cfg(feature = "full")]
+pub mod log;
+/// The names in an object.
+#[cfg(feature = "full")]
+mod members;
 /// Keys that no tool makes.
+#[cfg(feature = "full")]
 pub mod odd_keys;
-/// Where things are.
+/// Where things are, for tests.
+#[cfg(feature = "full")]
 pub mod paths;
 /// The files a test replaces while Envoy watches them.
+#[cfg(feature = "full")]
 mod replaced;
 /// A search for private keys.
+#[cfg(feature = "full")]
 mod secrets;
 /// Certificates, and connections that show them.
+#[cfg(feature = "full")]
 pub mod tls;
 /// The log of a worker that fell, and a module that falls.
+#[cfg(feature = "full")]
 pub mod traps;
 /// The service behind Envoy: it answers with what it received.
+#[cfg(feature = "full")]
 mod upstream;
 
-pub use bootstrap::{Bootstrap, Configuration};
-pub use capability::Capability;
-pub use control_plane::ControlPlane;
-pub use crowd::Crowd;
-pub use envoy::Envoy;
-pub use eventually::eventually;
-pub use http::{Client, Reply, Request, tcp};
-pub use http2::Http2Client;
-pub use jose::{Assertion, KeySet};
-pub use listener::internal_listeners;
-pub use members::Members;
-pub use secrets::Secrets;
-pub use upstream::Seen;
+pub use admin::Admin;
+pub use failure::Failure;
+pub use http::{Client, Reply, Request};
+pub use launch::{Launch, RunningEnvoy};
+pub use process::Process;
 
-/// The host that requests are for unless the test says otherwise.
+#[cfg(feature = "full")]
+pub use {
+    bootstrap::{Bootstrap, Configuration},
+    capability::Capability,
+    control_plane::ControlPlane,
+    crowd::Crowd,
+    envoy::Envoy,
+    eventually::eventually,
+    expect::tcp,
+    http2::Http2Client,
+    jose::{Assertion, KeySet},
+    listener::internal_listeners,
+    members::Members,
+    secrets::Secrets,
+    upstream::Seen,
+};
+
+/// The host that requests are for unless the caller says otherwise.
 pub const HOST: &str = "app.example.com";
 
 /// Where the keyset is, unless configured otherwise.

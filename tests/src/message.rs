@@ -1,4 +1,5 @@
 //! The parts of an HTTP/1.1 message, kept as the bytes they were.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::io::{self, BufRead, Read};
 
@@ -34,9 +35,7 @@ pub fn read_chunked(reader: &mut impl BufRead) -> io::Result<(Vec<u8>, Lines)> {
         if size == 0 {
             return Ok((body, read_lines(reader)?));
         }
-        let start = body.len();
-        body.resize(start + size, 0);
-        reader.read_exact(&mut body[start..])?;
+        body.append(&mut read_sized(reader, size)?);
         read_line(reader)?;
     }
 }
@@ -71,11 +70,6 @@ pub fn latin1(bytes: &[u8]) -> String {
 /// A name as servers read it that tell neither case nor `_` and `.` from `-`.
 pub fn folded(name: &str) -> String {
     name.to_lowercase().replace(['_', '.'], "-")
-}
-
-/// The reverse of [`latin1`].
-pub fn from_latin1(text: &str) -> Vec<u8> {
-    text.chars().map(|c| u8::try_from(u32::from(c)).expect("a latin-1 character")).collect()
 }
 
 fn read_line(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {

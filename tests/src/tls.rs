@@ -11,7 +11,8 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 
-use super::http::{Client, tcp};
+use super::expect::tcp;
+use super::http::Client;
 
 /// A certificate authority, trusted by both sides.
 pub struct Authority {

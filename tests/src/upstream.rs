@@ -10,7 +10,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use super::message::{
-    Lines, content_length, find, from_latin1, is_chunked, latin1, read_chunked, read_lines, read_sized, read_start_line,
+    Lines, content_length, find, is_chunked, latin1, read_chunked, read_lines, read_sized, read_start_line,
 };
 
 /// An HTTP/1.1 server on a port of the kernel's choice. Its thread ends with the test process.
@@ -169,4 +169,9 @@ fn lines_from_json(lines: &Value) -> Option<Lines> {
         .iter()
         .map(|line| Some((from_latin1(line.get(0)?.as_str()?), from_latin1(line.get(1)?.as_str()?))))
         .collect()
+}
+
+/// The reverse of [`latin1`].
+fn from_latin1(text: &str) -> Vec<u8> {
+    text.chars().map(|c| u8::try_from(u32::from(c)).expect("a latin-1 character")).collect()
 }
