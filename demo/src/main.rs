@@ -87,7 +87,7 @@ fn tour(workspace: &Workspace, stay: bool) -> anyhow::Result<()> {
 }
 
 /// Waits for a process that ends, though it should not.
-async fn ended(workspace: &Workspace) -> &'static str {
+async fn ended(workspace: &Workspace) -> String {
     loop {
         if let Some(name) = workspace.ended() {
             return name;

@@ -5,14 +5,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use harness::{ASSERTION_HEADER as ASSERTION, HOST, JWKS_PATH, Request};
 use serde_json::{Value, json};
 
 use crate::envoy::Demo;
 use crate::screen::Screen;
-
-/// The name that requests are for; the proxy is found by its address.
-const HOST: &str = "app.example.com";
-const ASSERTION: &str = "x-pomerium-jwt-assertion";
 
 pub(crate) fn play(demo: &Demo<'_>, screen: &mut Screen) -> anyhow::Result<()> {
     introduce(demo, screen)?;
@@ -29,7 +26,7 @@ fn introduce(demo: &Demo<'_>, screen: &Screen) -> anyhow::Result<()> {
         "proxy",
         &format!(
             "{}  {}",
-            demo.proxy,
+            demo.url(""),
             Screen::faint(&format!("Envoy {} with jwt_authn and the filter", demo.envoy_version))
         ),
     )?;
@@ -53,7 +50,8 @@ fn signed_in(demo: &Demo<'_>, screen: &mut Screen) -> anyhow::Result<String> {
     screen.scene("Zoë signs in at the demo's own identity provider")?;
     let cookie = sign_in(demo, "zoe")?;
     let name = &demo.cookie;
-    screen.typed(&format!("curl -X POST '{}/demo/sign-in?user=zoe'  # answers with the cookie {name}", demo.proxy))?;
+    screen
+        .typed(&format!("curl -X POST '{}'  # answers with the cookie {name}", demo.url("/demo/sign-in?user=zoe")))?;
     screen.typed(&curl(demo, &format!("-b {name}=… ")))?;
     let received = get(demo, &[("cookie", &cookie)])?;
     show(&received, screen)?;
@@ -67,10 +65,9 @@ fn signed_in(demo: &Demo<'_>, screen: &mut Screen) -> anyhow::Result<String> {
 
 /// Signs a demo user in and returns the `Cookie` header that a browser would send from then on.
 fn sign_in(demo: &Demo<'_>, user: &str) -> anyhow::Result<String> {
-    let answer = demo.client.post(format!("{}/demo/sign-in?user={user}", demo.proxy)).send_empty()?;
-    ensure!(answer.status() == 303, "signing in was answered with {}", answer.status());
-    let cookie = answer.headers().get("set-cookie").and_then(|cookie| cookie.to_str().ok());
-    let cookie = cookie.context("signing in set no cookie")?;
+    let answer = demo.send(&Request::new("POST", &format!("/demo/sign-in?user={user}")).body(""))?;
+    ensure!(answer.status == 303, "signing in was answered with {}", answer.status);
+    let cookie = answer.first_header("set-cookie").context("signing in set no cookie")?;
     Ok(cookie.split(';').next().unwrap_or_default().to_owned())
 }
 
@@ -107,10 +104,10 @@ fn keyset(demo: &Demo<'_>, screen: &mut Screen) -> anyhow::Result<()> {
     screen.scene("Anybody can fetch the public keys through the proxy")?;
     screen.typed(&format!("curl {}", demo.keyset_url()))?;
     let kids = published(demo)?;
-    let mut answer = demo.client.get(demo.keyset_url()).call()?;
-    let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let answer = demo.send(&Request::get(JWKS_PATH))?;
+    let header = |name| answer.first_header(name).unwrap_or_default();
     let (caching, tag) = (header("cache-control"), header("etag"));
-    let keys: Value = answer.body_mut().read_json()?;
+    let keys = answer.try_json()?;
     for key in keys.get("keys").and_then(Value::as_array).into_iter().flatten() {
         let member = |name| key.get(name).and_then(Value::as_str).unwrap_or_default();
         screen
@@ -167,23 +164,18 @@ fn rotate(demo: &Demo<'_>, step: &[&str], more: &[&str]) -> anyhow::Result<Strin
 }
 
 fn published(demo: &Demo<'_>) -> anyhow::Result<Vec<String>> {
-    let keyset: Value = demo.client.get(demo.keyset_url()).call()?.body_mut().read_json()?;
+    let keyset = demo.send(&Request::get(JWKS_PATH))?.try_json()?;
     let keys = keyset.get("keys").and_then(Value::as_array).context("the proxy publishes no keyset")?;
     Ok(keys.iter().filter_map(|key| key.get("kid").and_then(Value::as_str).map(str::to_owned)).collect())
 }
 
 /// One request through the proxy; the answer is what the upstream received.
 fn get(demo: &Demo<'_>, headers: &[(&str, &str)]) -> anyhow::Result<Value> {
-    let mut request = demo.client.get(format!("{}/", demo.proxy)).header("host", HOST);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
+    let answer = demo.send(&Request::get("/").headers(headers.iter().copied()))?;
+    if answer.status != 200 {
+        bail!("the request was answered with {}: {}", answer.status, answer.text_lossy());
     }
-    let mut answer = request.call()?;
-    let (status, body) = (answer.status(), answer.body_mut().read_to_string()?);
-    if status != 200 {
-        bail!("the request was answered with {status}: {body}");
-    }
-    serde_json::from_str(&body).context("the upstream did not answer with JSON")
+    answer.try_json().context("the upstream did not answer with JSON")
 }
 
 fn show(received: &Value, screen: &Screen) -> anyhow::Result<()> {
@@ -235,7 +227,7 @@ fn pomerium_headers(received: &Value) -> Vec<(String, String)> {
 }
 
 fn curl(demo: &Demo<'_>, options: &str) -> String {
-    format!("curl {options}-H 'Host: {HOST}' {}/", demo.proxy)
+    format!("curl {options}-H 'Host: {HOST}' {}", demo.url("/"))
 }
 
 pub(crate) fn farewell(screen: &Screen) -> anyhow::Result<()> {
@@ -249,10 +241,13 @@ pub(crate) fn farewell(screen: &Screen) -> anyhow::Result<()> {
 
 /// What to try while it is up.
 pub(crate) fn invite(demo: &Demo<'_>, screen: &Screen) -> anyhow::Result<()> {
-    let (proxy, file) = (&demo.proxy, demo.signing_key.display());
+    let (proxy, file) = (demo.url(""), demo.signing_key.display());
     screen.line(&format!("\n{}", Screen::strong("All as it should be. Now it is yours, until Ctrl-C:")))?;
     screen.row("browser", &format!("{proxy}/"))?;
-    screen.row("admin", &format!("{}/  {}", demo.admin, Screen::faint("try /stats?filter=attestation")))?;
+    screen.row(
+        "admin",
+        &format!("http://{}/  {}", demo.admin.address(), Screen::faint("try /stats?filter=attestation")),
+    )?;
     screen.typed(&format!("curl {proxy}/"))?;
     screen.typed(&format!("curl -H 'X-Pomerium-Jwt-Assertion: forged' {proxy}/"))?;
     screen.typed(&format!("curl -sc jar -X POST '{proxy}/demo/sign-in?user=ann' && curl -sb jar {proxy}/"))?;

@@ -2,12 +2,12 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
+use harness::Process;
+use harness::process::last_lines;
 use tempfile::TempDir;
 
 const LOG_LINES: usize = 30;
@@ -18,13 +18,8 @@ pub(crate) struct Workspace {
 }
 
 struct Open {
-    processes: Vec<Process>,
+    processes: Vec<Arc<Process>>,
     _directory: TempDir,
-}
-
-struct Process {
-    name: &'static str,
-    child: Child,
 }
 
 impl Workspace {
@@ -40,70 +35,68 @@ impl Workspace {
         self.path.join(name)
     }
 
+    /// The directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Starts a process that runs until the workspace is closed. Its output goes to `NAME.log`.
-    pub(crate) fn start(&self, name: &'static str, command: &mut Command) -> anyhow::Result<()> {
-        let log = File::create(self.file(&format!("{name}.log")))?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        self.add(name, command)
-    }
-
-    /// Runs a command to its end and returns its output. Closing the workspace ends it, too.
-    pub(crate) fn run(&self, name: &'static str, command: &mut Command) -> anyhow::Result<String> {
-        let [stdout, stderr] = ["out", "err"].map(|stream| self.file(&format!("{name}.{stream}")));
-        command.stdin(Stdio::null()).stdout(File::create(&stdout)?).stderr(File::create(&stderr)?);
-        self.add(name, command)?;
-        let status = loop {
-            if let Some(status) = self.take_ended(name)? {
-                break status;
-            }
-            thread::sleep(Duration::from_millis(20));
-        };
-        if !status.success() {
-            bail!("{command:?} failed: {}", fs::read_to_string(stderr)?.trim());
-        }
-        Ok(fs::read_to_string(stdout)?)
-    }
-
-    fn take_ended(&self, name: &str) -> anyhow::Result<Option<ExitStatus>> {
-        let mut open = self.lock();
-        let processes = &mut open.as_mut().context("interrupted")?.processes;
-        let place = processes.iter().position(|process| process.name == name);
-        let process = place.and_then(|place| processes.get_mut(place)).context("the process is gone")?;
-        let status = process.child.try_wait()?;
-        if status.is_some() {
-            processes.retain(|process| process.name != name);
-        }
-        Ok(status)
-    }
-
-    fn add(&self, name: &'static str, command: &mut Command) -> anyhow::Result<()> {
-        let mut open = self.lock();
-        let open = open.as_mut().context("interrupted")?;
-        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-        open.processes.push(Process { name, child });
+    pub(crate) fn start(&self, name: &str, command: &mut Command) -> anyhow::Result<()> {
+        let log = self.file(&format!("{name}.log"));
+        self.add(|| Ok(Arc::new(Process::logged(name, command, &log)?)))?;
         Ok(())
     }
 
-    /// The name of a process that has ended, though it should not have.
-    pub(crate) fn ended(&self) -> Option<&'static str> {
+    /// Runs a command to its end and returns its output. Closing the workspace ends it, too.
+    pub(crate) fn run(&self, name: &str, command: &mut Command) -> anyhow::Result<String> {
+        let [stdout, stderr] = ["out", "err"].map(|stream| self.file(&format!("{name}.{stream}")));
+        command.stdout(File::create(&stdout)?).stderr(File::create(&stderr)?);
+        let process = self.add(|| Ok(Arc::new(Process::spawn(name, command)?)))?;
+        let status = process.wait_for_end();
+        self.forget(&process);
+        ensure!(status?.success(), "{command:?} failed: {}", fs::read_to_string(stderr)?.trim());
+        Ok(fs::read_to_string(stdout)?)
+    }
+
+    /// Starts a process that closing the workspace ends, unless it is closed already.
+    pub(crate) fn add(&self, start: impl FnOnce() -> anyhow::Result<Arc<Process>>) -> anyhow::Result<Arc<Process>> {
         let mut open = self.lock();
-        let processes = open.iter_mut().flat_map(|open| &mut open.processes);
-        processes.filter_map(|process| process.child.try_wait().ok().flatten().map(|_| process.name)).next()
+        let open = open.as_mut().context("interrupted")?;
+        let process = start()?;
+        open.processes.push(Arc::clone(&process));
+        Ok(process)
+    }
+
+    fn forget(&self, ended: &Arc<Process>) {
+        if let Some(open) = self.lock().as_mut() {
+            open.processes.retain(|process| !Arc::ptr_eq(process, ended));
+        }
+    }
+
+    /// The name of a process that has ended, though it should not have.
+    pub(crate) fn ended(&self) -> Option<String> {
+        let mut open = self.lock();
+        let mut processes = open.iter_mut().flat_map(|open| &open.processes);
+        let has_ended = |process: &&Arc<Process>| !matches!(process.status(), Ok(None));
+        processes.find(has_ended).map(|process| process.name().to_owned())
     }
 
     /// The last lines of every log, for when something went wrong.
     pub(crate) fn logs(&self) -> String {
-        let names: Vec<&str> =
-            self.lock().iter().flat_map(|open| &open.processes).map(|process| process.name).collect();
-        names.into_iter().map(|name| tail(name, &self.file(&format!("{name}.log")))).collect()
+        let open = self.lock();
+        let processes = open.iter().flat_map(|open| &open.processes);
+        processes
+            .map(|process| {
+                format!("\n--- the end of {}'s log ---\n{}\n", process.name(), last_lines(&process.log(), LOG_LINES))
+            })
+            .collect()
     }
 
     /// Ends all processes and removes the directory.
     pub(crate) fn close(&self) {
-        let Some(mut open) = self.lock().take() else { return };
-        for process in &mut open.processes {
-            let _ = process.child.kill();
-            let _ = process.child.wait();
+        let Some(open) = self.lock().take() else { return };
+        for process in &open.processes {
+            process.end();
         }
     }
 
@@ -116,12 +109,4 @@ impl Drop for Workspace {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn tail(name: &str, log: &Path) -> String {
-    let text = fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
-    let last = lines.get(lines.len().saturating_sub(LOG_LINES)..).unwrap_or_default();
-    format!("\n--- the end of {name}'s log ---\n{}\n", last.join("\n"))
 }
