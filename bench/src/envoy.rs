@@ -7,17 +7,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
-use serde_json::Value;
+use anyhow::{Context as _, ensure};
+use harness::{ASSERTION_HEADER, Admin, Client, Launch, Process, RunningEnvoy};
 use tempfile::TempDir;
 
 use crate::bootstrap::{Parts, Service, bootstrap};
-use crate::client::{Client, get};
+use crate::exchange::exchange;
 use crate::identity;
-use crate::process::{Memory, Process};
+use crate::usage::{CpuClock, Memory, end_with_bench};
 use crate::variant::{Filter, Library, Transport, Variant};
 
+/// Fifty keys, or a machine that is busy, take a while.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Start-up is measured with it.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// What every Envoy of a run is started with.
@@ -31,14 +33,20 @@ pub(crate) struct Setup<'a> {
 
 /// One variant, alive.
 pub(crate) struct Envoy {
-    process: Process,
-    service: Option<Process>,
+    envoy: Measured<RunningEnvoy>,
+    service: Option<Measured<Process>>,
     pub(crate) address: SocketAddr,
-    pub(crate) admin: SocketAddr,
+    pub(crate) admin: Admin,
     /// From the start of the process to the first answer that came through it.
     pub(crate) started_in: Duration,
     /// Its configuration, and the socket of the service.
     _directory: TempDir,
+}
+
+/// A program with its clock.
+struct Measured<T> {
+    program: T,
+    cpu: CpuClock,
 }
 
 /// What a variant has used so far.
@@ -59,40 +67,44 @@ impl Envoy {
         let directory = tempfile::Builder::new().prefix("bench").tempdir()?;
         let (service, service_address) = start_service(variant, setup, directory.path())?.unzip();
         let config = bootstrap(variant, &setup.parts, service_address.as_ref(), discovery);
-        let (config_path, admin_path) = (directory.path().join("envoy.json"), directory.path().join("admin"));
+        let config_path = directory.path().join("envoy.json");
         fs::write(&config_path, serde_json::to_vec(&config)?)?;
-        let mut command = Command::new(&setup.envoy);
-        command.arg("--config-path").arg(config_path).arg("--admin-address-path").arg(&admin_path);
-        command.args(["--disable-hot-restart", "--log-level", "error", "--concurrency", &variant.workers.to_string()]);
-        command.stdout(Stdio::null());
+        let launch = Launch::new(&setup.envoy, &config_path, directory.path())
+            .workers(u32::try_from(variant.workers)?)
+            .log_level("error")
+            .log_with_ours()
+            .patience(PATIENCE)
+            .poll_every(PAUSE)
+            .command(|command| end_with_bench(command.stdout(Stdio::null())));
         let started = Instant::now();
-        let mut process = Process::start(&mut command)?;
-        let admin = wait(&mut process, "admin interface", || fs::read_to_string(&admin_path).ok()?.parse().ok())?;
-        let address = wait(&mut process, "listener", || listener(admin))?;
+        let envoy = launch.start()?;
+        let (admin, address) = envoy.serving("bench")?;
         let request = identity::request(variant, "/");
-        wait(&mut process, "answer", || Client::connect(address).ok()?.exchange(&request).ok())?;
-        Ok(Self { process, service, address, admin, started_in: started.elapsed(), _directory: directory })
+        envoy.wait_until("its first answer", || exchange(&mut Client::try_connect(address).ok()?, &request).ok())?;
+        let started_in = started.elapsed();
+        let envoy = Measured { cpu: CpuClock::of(envoy.process())?, program: envoy };
+        Ok(Self { envoy, service, address, admin, started_in, _directory: directory })
     }
 
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
-        let service = self.service.as_ref().map_or(Ok(Duration::ZERO), Process::cpu)?;
-        Ok(Usage { envoy: self.process.cpu()?, service })
+        let service = self.service.as_ref().map_or(Ok(Duration::ZERO), |service| service.cpu.now())?;
+        Ok(Usage { envoy: self.envoy.cpu.now()?, service })
     }
 
     pub(crate) fn memory(&self) -> anyhow::Result<Memory> {
-        self.process.memory()
+        Memory::of(self.envoy.program.process())
     }
 
     pub(crate) fn service_memory(&self) -> anyhow::Result<Option<Memory>> {
-        self.service.as_ref().map(Process::memory).transpose()
+        self.service.as_ref().map(|service| Memory::of(&service.program)).transpose()
     }
 
     /// Sees with the upstream's eyes that the variant does what it is measured for; the length of the token.
     pub(crate) fn check(&self, variant: &Variant, setup: &Setup) -> anyhow::Result<Option<usize>> {
-        let mut client = Client::connect(self.address)?;
-        client.exchange(&identity::request(variant, "/echo"))?;
-        let head = String::from_utf8(client.body().to_vec())?;
-        let mut tokens = head.lines().filter_map(|line| line.strip_prefix("x-pomerium-jwt-assertion: "));
+        let mut client = Client::try_connect(self.address)?;
+        let (reply, _) = exchange(&mut client, &identity::request(variant, "/echo"))?;
+        let head = String::from_utf8(reply.body)?;
+        let mut tokens = head.lines().filter_map(|line| line.strip_prefix(ASSERTION_HEADER)?.strip_prefix(": "));
         let token = tokens.next();
         ensure!(tokens.next().is_none(), "{}: more than one assertion", variant.name());
         let Some(token) = token else {
@@ -110,7 +122,11 @@ impl Envoy {
     }
 }
 
-fn start_service(variant: &Variant, setup: &Setup, directory: &Path) -> anyhow::Result<Option<(Process, Service)>> {
+fn start_service(
+    variant: &Variant,
+    setup: &Setup,
+    directory: &Path,
+) -> anyhow::Result<Option<(Measured<Process>, Service)>> {
     let Filter::ExtAuthz { transport, library, .. } = variant.filter else { return Ok(None) };
     let key = directory.join("key.der");
     fs::write(&key, setup.parts.keys.signing())?;
@@ -127,33 +143,15 @@ fn start_service(variant: &Variant, setup: &Setup, directory: &Path) -> anyhow::
     let mut command = Command::new(&setup.authz);
     command.arg("--key").arg(&key).args(["--listen", &listen, "--library", library, "--kid", &setup.kid]);
     command.args(["--threads", &variant.workers.to_string()]).stdout(Stdio::piped());
-    let mut process = Process::start(&mut command)?;
+    end_with_bench(&mut command);
+    let program = Process::spawn("the service", &mut command)?;
     let mut address = String::new();
-    let output = process.stdout().context("no output of the service")?;
+    let output = program.take_stdout().context("no output of the service")?;
     BufReader::new(output).read_line(&mut address)?;
     let service = match transport {
         Transport::Tcp => Service::Tcp(address.trim().parse().context("the service did not start")?),
         Transport::Unix => Service::Unix(socket),
     };
-    Ok(Some((process, service)))
-}
-
-fn listener(admin: SocketAddr) -> Option<SocketAddr> {
-    let listeners: Value = serde_json::from_str(&get(admin, "/listeners?format=json").ok()?).ok()?;
-    let address = listeners.pointer("/listener_statuses/0/local_address/socket_address")?;
-    format!("{}:{}", address.get("address")?.as_str()?, address.get("port_value")?.as_u64()?).parse().ok()
-}
-
-fn wait<T>(process: &mut Process, what: &str, mut attempt: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
-    let started = Instant::now();
-    loop {
-        if let Some(value) = attempt() {
-            return Ok(value);
-        }
-        if process.has_ended() {
-            bail!("Envoy ended before there was its {what}");
-        }
-        ensure!(started.elapsed() < PATIENCE, "Envoy has no {what}");
-        std::thread::sleep(PAUSE);
-    }
+    let cpu = CpuClock::of(&program)?;
+    Ok(Some((Measured { program, cpu }, service)))
 }

@@ -19,21 +19,3 @@ pub(crate) fn response_length(bytes: &[u8]) -> Option<usize> {
 pub(crate) fn is_ok(response: &[u8]) -> bool {
     response.starts_with(b"HTTP/1.1 200 ")
 }
-
-/// A chunked body in one piece (RFC 9112, section 7.1), up to where it is malformed.
-pub(crate) fn unchunked(mut body: &[u8]) -> Vec<u8> {
-    let mut whole = Vec::new();
-    while let Some((chunk, rest)) = first_chunk(body) {
-        whole.extend_from_slice(chunk);
-        body = rest;
-    }
-    whole
-}
-
-fn first_chunk(body: &[u8]) -> Option<(&[u8], &[u8])> {
-    let size_end = memmem::find(body, b"\r\n")?;
-    let size = usize::from_str_radix(str::from_utf8(body.get(..size_end)?).ok()?, 16).ok()?;
-    let chunk = body.get(size_end + 2..)?.get(..size)?;
-    let rest = body.get(size_end + 2 + size + 2..)?;
-    (size > 0).then_some((chunk, rest))
-}

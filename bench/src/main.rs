@@ -5,22 +5,22 @@
 
 mod added;
 mod bootstrap;
-mod client;
 mod comparison;
 mod envoy;
+mod exchange;
 mod http_message;
 mod identity;
 mod keys;
 mod load;
 mod machine;
 mod plans;
-mod process;
 mod reload;
 mod report;
 mod results;
 mod startup;
 mod statistics;
 mod upstream;
+mod usage;
 mod variant;
 
 use std::collections::BTreeMap;

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow};
+use harness::Client;
+use harness::process::{PATIENCE, wait};
 use serde_json::{Value, json};
 
 use crate::bootstrap::attestation;
-use crate::client::{Client, get};
 use crate::envoy::{Envoy, Setup};
+use crate::exchange::exchange;
 use crate::identity;
 use crate::results::Reload;
 use crate::statistics::millis;
@@ -22,8 +24,7 @@ const CONNECTIONS: usize = 4;
 /// Of each connection: busy enough to see a stall, idle enough to leave a processor to whoever compiles.
 const PACE: Duration = Duration::from_millis(2);
 const WINDOW: Duration = Duration::from_millis(1500);
-const PATIENCE: Duration = Duration::from_secs(30);
-const UPDATES: &str = "extension_config_discovery.http_filter.attestation.update_success: ";
+const UPDATES: &str = "extension_config_discovery.http_filter.attestation.update_success";
 
 /// What happens in a window.
 #[derive(Clone, Copy, PartialEq)]
@@ -93,12 +94,12 @@ fn window(
 /// The latency of each request, none for one that failed.
 fn call(envoy: &Envoy, request: &[u8], over: &AtomicBool) -> Vec<Option<Duration>> {
     let mut latencies = Vec::new();
-    let mut client = Client::connect(envoy.address).ok();
+    let mut client = Client::try_connect(envoy.address).ok();
     while !over.load(Relaxed) {
-        let latency = client.as_mut().and_then(|client| client.exchange(request).ok());
+        let latency = client.as_mut().and_then(|client| Some(exchange(client, request).ok()?.1));
         latencies.push(latency);
         if latency.is_none() {
-            client = Client::connect(envoy.address).ok();
+            client = Client::try_connect(envoy.address).ok();
         }
         std::thread::sleep(PACE.saturating_sub(latency.unwrap_or_default()));
     }
@@ -136,10 +137,10 @@ impl Discovery {
         filter["config"]["configuration"]["value"]["token_lifetime"] = format!("{}s", 300 + version).into();
         let (before, started) = (updates(envoy)?, Instant::now());
         self.write(version, &filter)?;
-        while updates(envoy)? == before {
-            ensure!(started.elapsed() < PATIENCE, "Envoy did not take the update");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait("Envoy to take the update", PATIENCE, Duration::from_millis(5), || match updates(envoy) {
+            Ok(now) => (now != before).then_some(Ok(())),
+            Err(error) => Some(Err(error.into())),
+        })?;
         Ok(Some(started.elapsed()))
     }
 
@@ -172,8 +173,6 @@ fn another_module(module: &Path, version: u64, path: &Path) -> anyhow::Result<()
     Ok(fs::write(path, bytes)?)
 }
 
-fn updates(envoy: &Envoy) -> anyhow::Result<u64> {
-    let stats = get(envoy.admin, "/stats?filter=extension_config_discovery")?;
-    let count = stats.lines().find_map(|line| line.strip_prefix(UPDATES));
-    count.context("Envoy counts no updates")?.trim().parse().context("Envoy's count of updates is no number")
+fn updates(envoy: &Envoy) -> std::io::Result<u64> {
+    Ok(envoy.admin.try_stats()?.get(UPDATES).copied().unwrap_or_default())
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::machine::Machine;
-use crate::process::Memory;
+use crate::usage::Memory;
 use crate::variant::Variant;
 
 #[derive(Debug, Serialize, Deserialize)]
