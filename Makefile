@@ -7,6 +7,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 target_dir := $(abspath $(or $(CARGO_TARGET_DIR),target))
 module     := $(or $(ATTESTATION_FILTER_WASM),$(target_dir)/wasm32-wasip1/release/attestation_filter.wasm)
 envoy      := $(or $(ENVOY),$(abspath .envoy/$(ENVOY_VERSION)/envoy))
+run_envoy  := $(or $(RUN_ENVOY),$(target_dir)/debug/run-envoy)
 found      := ENVOY="$(envoy)" ATTESTATION_FILTER_WASM="$(module)"
 
 # What `make test-matrix` runs the tests on.
@@ -16,7 +17,11 @@ versions := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
 version_without_sign := 1.36.4
 envoy_without_sign   := $(or $(ENVOY_WITHOUT_SIGN),$(abspath .envoy/$(version_without_sign)/envoy))
 
-e2e := cargo test -p harness --test e2e
+# Each test is built with all packages, whichever of them it needs: with fewer, dependencies have other features and are
+# built once more.
+build-tests = cargo test --quiet --workspace --no-run
+test-of     = cargo test --workspace
+e2e         = $(test-of) --test e2e
 
 say = printf '==> %s\n'
 
@@ -32,14 +37,14 @@ help: ## List the targets
 
 demo: prerequisites wasm cli envoy ## Show the filter at work on a real Envoy, in one go
 	@$(say) "demo: running it"
-	@$(found) cargo run --profile tools -p demo
+	@$(found) "$(target_dir)/tools/demo"
 
 run: prerequisites wasm cli envoy ## The same, and leave it running to try things out
 	@$(say) "run: running the demo until Ctrl-C"
-	@$(found) cargo run --profile tools -p demo -- --stay
+	@$(found) "$(target_dir)/tools/demo" --stay
 
 login: prerequisites wasm cli envoy ## A login in front, with a provider to log in at; until Ctrl-C (needs Node.js)
-	@$(found) envoy/login/run start
+	@$(found) RUN_ENVOY="$(target_dir)/tools/run-envoy" envoy/login/run start
 
 ##@ Build it
 
@@ -51,8 +56,13 @@ endif
 
 cli: prerequisites ## Build the command line tool: target/release/attest (and the demo)
 	@$(say) "cli: building attest (a minute or two the first time)"
-	@cargo build --profile tools -p attest -p demo
+	@cargo build --profile tools -p attest -p demo -p harness --no-default-features --bins
 	@install -C -D "$(target_dir)/tools/attest" "$(target_dir)/release/attest"
+
+# What starts Envoy for the tests that are not written in Rust. Built as a part of a test, see above.
+run-envoy: prerequisites
+	@$(say) "tests: building them (two minutes the first time)"
+	@$(build-tests) --test cli --test e2e
 
 envoy: prerequisites ## Fetch Envoy into .envoy/ (another: ENVOY_VERSION=1.37.0; your own: ENVOY=/path)
 ifndef ENVOY
@@ -89,29 +99,27 @@ lint: prerequisites ## Run clippy on everything, warnings are errors
 
 unit: prerequisites ## Run the unit tests
 	@$(say) "unit: the tests inside the packages (a minute the first time)"
-	@cargo test --workspace --lib --bins
+	@$(test-of) --lib --bins
 
 integration: prerequisites
 	@$(say) "integration: attest as people run it; schema and documents; what the fuzzer has found"
-	@cargo test -p attest --test cli
-	@cargo test -p harness --test configuration --test corpus
+	@$(test-of) --test cli --test configuration --test corpus
 
 snippets:
 	@$(say) "snippets: the documentation shows the code that is tested"
 	@scripts/check-snippets
 
-configurations: prerequisites wasm envoy ## Have Envoy check every configuration below envoy/
+configurations: prerequisites wasm envoy run-envoy ## Have Envoy check every configuration below envoy/
 	@$(say) "configurations: Envoy accepts what is shipped"
-	@scripts/check-configurations "$(envoy)" "$(module)"
+	@scripts/check-configurations "$(envoy)" "$(module)" "$(run_envoy)"
 
 # Those of docs/verify.md that need nothing but what everything else here needs.
-verifiers: prerequisites wasm envoy
+verifiers: prerequisites wasm envoy run-envoy
 	@$(say) "verifiers: Rust, Python and jwt_authn verify through a rotation (a minute the first time)"
-	@$(found) tests/verifiers/run python rust sidecar
+	@$(found) RUN_ENVOY="$(run_envoy)" tests/verifiers/run python rust sidecar
 
-e2e: prerequisites wasm envoy envoy-without-sign ## Run the end-to-end tests on a real Envoy
+e2e: prerequisites wasm envoy envoy-without-sign run-envoy ## Run the end-to-end tests on a real Envoy
 	@$(say) "e2e: the module in a real Envoy (a few minutes)"
-	@cargo build -p attest
 	@$(found) ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" $(e2e)
 
 ##@ Check it on more
@@ -119,13 +127,13 @@ e2e: prerequisites wasm envoy envoy-without-sign ## Run the end-to-end tests on 
 test-matrix: prerequisites wasm envoy-without-sign ## Run the end-to-end tests on every supported Envoy; writes down what each can do
 	@ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" scripts/test-matrix "$(module)" $(versions)
 
-test-verifiers: prerequisites snippets wasm envoy ## Verify in every language that is here (REQUIRE_ALL=1: all must be)
+test-verifiers: prerequisites snippets wasm envoy run-envoy ## Verify in every language that is here (REQUIRE_ALL=1: all must be)
 	@$(say) "test-verifiers: every language verifies through a rotation (a few minutes the first time)"
-	@$(found) REQUIRE_ALL=$(REQUIRE_ALL) tests/verifiers/run
+	@$(found) RUN_ENVOY="$(run_envoy)" REQUIRE_ALL=$(REQUIRE_ALL) tests/verifiers/run
 
 test-login: prerequisites wasm cli envoy ## People log in with a browser (needs Node.js and Chromium)
 	@$(say) "test-login: people log in with a browser (half a minute)"
-	@$(found) envoy/login/run test
+	@$(found) RUN_ENVOY="$(target_dir)/tools/run-envoy" envoy/login/run test
 
 compose-test: prerequisites ## Run envoy/docker-compose.yaml for real (skipped where there is no Docker)
 	@scripts/compose-test "$(envoy)"
@@ -155,8 +163,7 @@ chaos: prerequisites wasm envoy ## Break everything under load: nothing arrives 
 	@$(say) "chaos: $(or $(CHAOS_REQUESTS),200000) requests (some minutes)"
 	@$(found) CHAOS_REQUESTS=$(or $(CHAOS_REQUESTS),200000) $(e2e) -- chaos:: --nocapture
 
-soak: prerequisites wasm envoy ## Rotate keys under steady load for an hour (SOAK_MINUTES=60); writes docs/soak.md
-	@cargo build -p attest
+soak: prerequisites wasm envoy run-envoy ## Rotate keys under steady load for an hour (SOAK_MINUTES=60); writes docs/soak.md
 	@$(say) "soak: a rotation step a minute, for $(or $(SOAK_MINUTES),60) minutes"
 	@$(found) SOAK_TO=$(or $(SOAK_TO),docs) $(e2e) -- soak:: --ignored --nocapture
 

@@ -3,10 +3,11 @@ import { execFileSync, fork, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
-const { ENVOY, ATTESTATION_FILTER_WASM: MODULE, ATTEST } = process.env;
+const { RUN_ENVOY, ATTESTATION_FILTER_WASM: MODULE, ATTEST } = process.env;
 const HERE = import.meta.dirname;
 const DEADLINE = 30_000;
 
@@ -55,22 +56,20 @@ export class Example {
   }
 
   close() {
-    for (const { child } of this.#running) child.kill('SIGKILL');
+    // run-envoy ends Envoy when the pipe to it is closed; had it to go at once, it could not.
+    for (const { name, child } of this.#running) name === 'envoy' ? child.stdin.destroy() : child.kill('SIGKILL');
     rmSync(this.directory, { recursive: true, force: true });
   }
 
   async #startEnvoy(port) {
     writeFileSync(this.file('envoy.yaml'), this.#bootstrap(port));
-    const addressFile = this.file('admin-address');
-    this.#run('envoy', (stdio) => spawn(ENVOY,
-      ['--disable-hot-restart', '--concurrency', '2', '--log-level', 'warning', '--admin-address-path', addressFile,
-        '-c', this.file('envoy.yaml')], { stdio }));
-    return this.#until('Envoy to serve', async () => {
-      const admin = `http://${readFileSync(addressFile, 'utf8')}`;
-      const { listener_statuses: listeners } = await (await fetch(`${admin}/listeners?format=json`)).json();
-      const ready = (await fetch(`${admin}/ready`)).ok;
-      return ready && listeners.find(({ name }) => name === 'ingress').local_address.socket_address.port_value;
-    });
+    const child = spawn(RUN_ENVOY, [this.file('envoy.yaml'), this.file('envoy.log'), '2'],
+      { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#running.push({ name: 'envoy', child });
+    for await (const line of createInterface(child.stdout)) {
+      return JSON.parse(line).listeners.ingress.split(':').at(-1);
+    }
+    throw new Error('Envoy did not start');
   }
 
   /** envoy.yaml with our ports and paths in the place of its own. */
@@ -116,7 +115,7 @@ export class Example {
       const answer = await probe().catch(() => false);
       if (answer) return answer;
     }
-    throw new Error(`waited in vain for ${what}`);
+    throw new Error(`timed out waiting for ${what}`);
   }
 }
 

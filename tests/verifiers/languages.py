@@ -24,8 +24,8 @@ class Language:
     # The pause of a service that is to fetch again only when its keyset is old.
     endless_pause = 600
 
-    def __init__(self, target, envoy):
-        self.target, self.envoy = target, envoy
+    def __init__(self, target):
+        self.target = target
 
     def make(self):
         """Builds it below target/; raises Missing if a tool is not there."""
@@ -52,7 +52,7 @@ class Rust(Language):
 
     def make(self):
         need("cargo", "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y")
-        run(["cargo", "build", "--quiet", "--locked", "--package", "verifier", "--target-dir", self.target])
+        run(["cargo", "build", "--quiet", "--locked", "--workspace", "--bin", "verifier", "--target-dir", self.target])
 
     def command(self):
         return [self.target / "debug/verifier"]
@@ -131,7 +131,7 @@ class Sidecar(Language):
     def start(self, name, settings, directory):
         app = Program(f"{name}-app", [sys.executable, SOURCES / "sidecar/app.py"], directory)
         bootstrap = relocated((SOURCES / "sidecar/envoy.yaml").read_text(), app.url(), settings)
-        return Envoy(name, self.envoy, bootstrap, directory).listener("sidecar")
+        return Envoy(name, bootstrap, directory).listener("sidecar")
 
 
 def relocated(text, app, settings):

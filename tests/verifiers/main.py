@@ -17,12 +17,9 @@ import time
 import checks
 import languages
 from keys import Key
-from processes import end_all
+from processes import TARGET, end_all
 from proxy import Proxy, host
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
-ENVOY = pathlib.Path(os.environ.get("ENVOY") or ROOT / ".envoy/1.40.0/envoy").resolve()
 MODULE = pathlib.Path(
     os.environ.get("ATTESTATION_FILTER_WASM") or TARGET / "wasm32-wasip1/release/attestation_filter.wasm").resolve()
 
@@ -81,7 +78,7 @@ def make(wanted):
     for kind in languages.ALL:
         if wanted and kind.name not in wanted:
             continue
-        language = kind(TARGET, ENVOY)
+        language = kind(TARGET)
         try:
             language.make()
             made.append(language)
@@ -93,7 +90,7 @@ def make(wanted):
 def rotate(made, directory):
     """A P-256 key is replaced by an RSA key, in the three steps of `attest rotate`."""
     old, new = Key.p256(), Key.rsa()
-    proxy = Proxy(ENVOY, MODULE, directory, [language.name for language in made], old.pem())
+    proxy = Proxy(MODULE, directory, [language.name for language in made], old.pem())
     proxy.wait_until_published([old.kid])
     verifiers = [Verifier(language, proxy, directory) for language in made]
     for step, keys in [("before the rotation", [old]), ("staged", [old, new]), ("promoted", [new, old]),

@@ -1,12 +1,17 @@
 """Programs that run until the tests are over, and waiting for them."""
 
 import json
+import os
+import pathlib
 import re
 import subprocess
 import time
 import urllib.error
 import urllib.request
 
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or pathlib.Path(__file__).parents[2] / "target").resolve()
+# Starts Envoy for us: `make run-envoy` builds it.
+RUN_ENVOY = pathlib.Path(os.environ.get("RUN_ENVOY") or TARGET / "debug/run-envoy").resolve()
 DEADLINE = 30
 RUNNING = []
 
@@ -35,39 +40,38 @@ class Program:
 
         return eventually(f"{self.name} {what}", running)
 
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
 
 def end_all():
     """Ends every program that was started."""
     while RUNNING:
-        program = RUNNING.pop()
-        program.process.kill()
-        program.process.wait()
+        RUNNING.pop().end()
 
 
-class Envoy(Program):
-    """An Envoy that writes its admin address to a file."""
+class Envoy:
+    """An Envoy that serves, started by `run-envoy`, which ends it when its own standard input is closed."""
 
-    def __init__(self, name, binary, bootstrap, directory):
-        self.admin_address, config = directory / f"{name}.admin", directory / f"{name}.yaml"
+    def __init__(self, name, bootstrap, directory):
+        config = directory / f"{name}.yaml"
         config.write_text(bootstrap)
-        super().__init__(name, [
-            binary, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning",
-            "--file-flush-interval-msec", "20", "--admin-address-path", self.admin_address, "-c", config], directory)
+        self.process = subprocess.Popen(
+            [RUN_ENVOY, config, directory / f"{name}.log"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        RUNNING.append(self)
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{name} did not start")
+        self.listeners = json.loads(line)["listeners"]
 
     def listener(self, name):
-        """The URL of one of its listeners, once it serves."""
-        return self.wait("to serve", lambda: self.ready_listener(name))
+        """The URL of one of its listeners."""
+        return f"http://{self.listeners[name]}"
 
-    def ready_listener(self, name):
-        try:
-            admin = f"http://{self.admin_address.read_text()}"
-            if get(f"{admin}/ready").status != 200:
-                return None
-            statuses = json.loads(get(f"{admin}/listeners?format=json").body)["listener_statuses"]
-        except (OSError, ValueError, KeyError):
-            return None  # It has not written its address yet, or has no listener yet.
-        [address] = [status["local_address"]["socket_address"] for status in statuses if status["name"] == name]
-        return f"http://127.0.0.1:{address['port_value']}"
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
 class Answer:
@@ -100,5 +104,5 @@ def eventually(what, probe):
         if answer := probe():
             return answer
         if time.monotonic() - started > DEADLINE:
-            raise SystemExit(f"waited in vain for {what}")
+            raise SystemExit(f"timed out waiting for {what}")
         time.sleep(0.02)

@@ -14,7 +14,7 @@ BOOTSTRAP = pathlib.Path(__file__).with_name("proxy.yaml")
 class Proxy:
     """One host and one cluster for each name; where they are is told later, by a file for each."""
 
-    def __init__(self, binary, module, directory, names, key_file_text):
+    def __init__(self, module, directory, names, key_file_text):
         self.directory, self.keys = directory, directory / "keys"
         self.access_log = directory / "access.log"
         self.keys.mkdir()
@@ -28,7 +28,7 @@ class Proxy:
             text = text.replace("{{" + slot + "}}", json.dumps(value))
         for name in names:
             self.send_to(name, None)
-        self.envoy = Envoy("proxy", binary, text, directory)
+        self.envoy = Envoy("proxy", text, directory)
         self.url = self.envoy.listener("ingress")
 
     def endpoints_file(self, name):
