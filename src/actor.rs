@@ -3,12 +3,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use p256::ecdsa::signature::Verifier as _;
-use p256::ecdsa::{Signature, VerifyingKey};
 use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
-use crate::keys::RsaPublicKey;
+use crate::keys::PublicKey;
 
 /// Longer than any assertion that fits a request.
 const MAX_TOKEN_BYTES: usize = 64 * 1024;
@@ -39,45 +37,8 @@ pub enum OnUnverifiable {
 pub struct Peer {
     /// The `iss` of its assertions.
     pub issuer: String,
-    /// Its keys, by `kid`.
-    pub keys: Vec<(String, PeerKey)>,
-}
-
-/// A public key of a peer.
-#[derive(Debug)]
-pub enum PeerKey {
-    /// For ES256.
-    P256(VerifyingKey),
-    /// For RS256.
-    Rsa(RsaPublicKey),
-}
-
-impl PeerKey {
-    /// Reads the `kid` and the key of a JWK (RFC 7517); none if it is not P-256 or RSA of 2048 to 4096 bits.
-    #[must_use]
-    pub fn from_jwk(jwk: &Json) -> Option<(String, Self)> {
-        let text = |name: &str| jwk.get(name).and_then(Json::as_str);
-        let number = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?).ok();
-        let key = match (text("kty")?, text("crv")) {
-            ("EC", Some("P-256")) => {
-                let point = [vec![4], number("x")?, number("y")?].concat();
-                Self::P256(VerifyingKey::from_sec1_bytes(&point).ok()?)
-            }
-            ("RSA", _) => Self::Rsa(RsaPublicKey::new(&number("n")?, &number("e")?).ok()?),
-            _ => return None,
-        };
-        Some((text("kid")?.to_owned(), key))
-    }
-
-    fn verifies(&self, alg: &str, message: &[u8], signature: &[u8]) -> bool {
-        match (self, alg) {
-            (Self::P256(key), "ES256") => {
-                Signature::from_slice(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
-            }
-            (Self::Rsa(key), "RS256") => key.verifies(message, signature),
-            _ => false,
-        }
-    }
+    /// Its keys.
+    pub keys: Vec<PublicKey>,
 }
 
 /// Why an incoming assertion is not believed.
@@ -126,17 +87,17 @@ impl Actors {
             return Err(Unverifiable::WrongAudience);
         }
         let act = actor(&token.claims, self.max_depth).ok_or(Unverifiable::BadChain)?;
-        if key.verifies(token.header("alg"), token.signed, &token.signature) {
+        if token.header("alg") == key.alg() && key.verifies(token.signed, &token.signature) {
             Ok(act.to_string())
         } else {
             Err(Unverifiable::BadSignature)
         }
     }
 
-    fn key(&self, token: &Token<'_>) -> Option<&PeerKey> {
+    fn key(&self, token: &Token<'_>) -> Option<&PublicKey> {
         let issuer = token.claims.get("iss").and_then(Json::as_str)?;
         let keys = self.peers.iter().filter(|peer| peer.issuer == issuer).flat_map(|peer| &peer.keys);
-        keys.into_iter().find(|(kid, _)| kid == token.header("kid")).map(|(_, key)| key)
+        keys.into_iter().find(|key| key.kid() == token.header("kid"))
     }
 }
 
@@ -212,25 +173,25 @@ mod tests {
 
     use super::*;
     use crate::keys::jws::{ProtectedHeader, compact};
-    use crate::keys::{SigningKey, SigningKeys};
+    use crate::keys::{Keyring, SigningKey};
 
     const KEY_A: &[u8] = include_bytes!("../tests/vectors/signing-key-a.b64");
     const KEY_B: &[u8] = include_bytes!("../tests/vectors/signing-key-b.b64");
     const NOW: u64 = 1_686_870_680;
 
     fn actors() -> Actors {
-        let keys = SigningKeys::parse(KEY_A).ok().unwrap();
-        let jwk: Json = serde_json::from_str(keys.signing_key().jwk().json()).unwrap();
-        let peer = Peer { issuer: "front".into(), keys: vec![PeerKey::from_jwk(&jwk).unwrap()] };
+        let keys = Keyring::parse(KEY_A).ok().unwrap();
+        let peer = Peer { issuer: "front".into(), keys: vec![keys.signing_key().public_key().clone()] };
         Actors { peers: vec![peer], on_unverifiable: OnUnverifiable::Drop, max_depth: 3 }
     }
 
     fn token(key: &[u8], alg: &str, claims: &Json) -> String {
-        let keys = SigningKeys::parse(key).ok().unwrap();
+        let keys = Keyring::parse(key).ok().unwrap();
         let SigningKey::P256(key) = keys.signing_key() else { panic!("not P-256") };
-        let kid = SigningKeys::parse(KEY_A).ok().unwrap().signing_key().jwk().kid().to_owned();
+        let kid = Keyring::parse(KEY_A).ok().unwrap().signing_key().public_key().kid().to_owned();
         let input = ProtectedHeader::new(alg, &kid).signing_input(claims.to_string().as_bytes());
-        let signature: Signature = p256::ecdsa::signature::Signer::sign(&key.signing_key(), input.as_bytes());
+        let signature: p256::ecdsa::Signature =
+            p256::ecdsa::signature::Signer::sign(&key.signing_key(), input.as_bytes());
         compact(input, &signature.to_bytes())
     }
 

@@ -19,8 +19,8 @@ use crate::http::authority::Authority;
 use crate::http::endpoint::{self, Endpoint, Paths, Response};
 use crate::http::fields::Fields;
 use crate::http::header_name::OwnHeaders;
+use crate::keys::active::{ActiveKeyring, KeyringError};
 use crate::keys::feed::{KeyFile, KeySource};
-use crate::keys::ring::{Keyring, KeyringError};
 use crate::keys::signer::SignerChoice;
 
 use assertion::Builder;
@@ -61,7 +61,7 @@ pub struct Attester {
     config: Config,
     own_headers: OwnHeaders,
     default_route: Arc<Route>,
-    keyring: RwLock<Option<Arc<Keyring>>>,
+    keyring: RwLock<Option<Arc<ActiveKeyring>>>,
 }
 
 /// What one thread remembers of the requests that it has seen under one configuration.
@@ -125,11 +125,11 @@ impl Attester {
     }
 
     /// From now on signs with and publishes these keys.
-    pub fn use_keys(&self, keyring: Keyring) {
+    pub fn use_keys(&self, keyring: ActiveKeyring) {
         *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keyring));
     }
 
-    fn keyring(&self) -> Option<Arc<Keyring>> {
+    fn keyring(&self) -> Option<Arc<ActiveKeyring>> {
         self.keyring.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -346,11 +346,11 @@ fn count_spoofs(host: &impl ProcessHost, number: usize) {
     }
 }
 
-fn keyring_at_start(config: &Config, host: &impl ProcessHost) -> Result<Option<Keyring>, ConfigError> {
+fn keyring_at_start(config: &Config, host: &impl ProcessHost) -> Result<Option<ActiveKeyring>, ConfigError> {
     let (field, keyring) = match &config.key_source {
         KeySource::File(_) => return Ok(None),
-        KeySource::Ephemeral => ("signing_key", Keyring::ephemeral(config.signer, host)),
-        KeySource::Text { field, text } => (*field, Keyring::from_text(text.as_bytes(), config.signer, host)),
+        KeySource::Ephemeral => ("signing_key", ActiveKeyring::ephemeral(config.signer, host)),
+        KeySource::Text { field, text } => (*field, ActiveKeyring::from_text(text.as_bytes(), config.signer, host)),
     };
     keyring.map(Some).map_err(|error| match error {
         KeyringError::Key(error) => ConfigError::Key { field, error },

@@ -25,6 +25,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         let note = format!("block {block} repeats an earlier key and is left out");
         terminal::remark(&format!("{} {note}", Stream::Stderr.warn("note:")));
     }
-    terminal::print(&format!("{}\n", keys.published().json()))?;
+    terminal::print(&format!("{}\n", keys.keyset().json()))?;
     Ok(Outcome::Done)
 }

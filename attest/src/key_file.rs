@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
-use attestation_filter::keys::SigningKeys;
+use attestation_filter::keys::{KeyText, Keyring};
 use zeroize::Zeroizing;
 
 /// More than any hundred keys; what is longer is no key file.
@@ -29,10 +29,30 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     Ok(Zeroizing::new(text))
 }
 
-/// The keys of a text, read as the filter reads them.
+/// The blocks of a text, read as the filter reads them.
 ///
 /// # Errors
 /// What the filter would say of it; never a byte of the text.
-pub(crate) fn parse(text: &[u8], path: &Path) -> anyhow::Result<SigningKeys> {
-    SigningKeys::parse(text).with_context(|| format!("{} is no key file that the filter takes", path.display()))
+pub(crate) fn text(text: &[u8], path: &Path) -> anyhow::Result<KeyText> {
+    KeyText::read(text).with_context(|| refused(path))
+}
+
+/// The keys of the blocks, read as the filter reads them.
+///
+/// # Errors
+/// As [`text`].
+pub(crate) fn keyring(text: &KeyText, path: &Path) -> anyhow::Result<Keyring> {
+    Keyring::from_blocks(text.blocks()).with_context(|| refused(path))
+}
+
+/// The keys of a text, read as the filter reads them.
+///
+/// # Errors
+/// As [`text`].
+pub(crate) fn parse(text: &[u8], path: &Path) -> anyhow::Result<Keyring> {
+    Keyring::parse(text).with_context(|| refused(path))
+}
+
+fn refused(path: &Path) -> String {
+    format!("{} is no key file that the filter takes", path.display())
 }

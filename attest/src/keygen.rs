@@ -36,19 +36,19 @@ pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Outcome> {
     }
     let pem = args.key_type.generate()?;
     let keys = key_file::parse(pem.as_bytes(), Path::new("the new key"))?;
-    let jwk = keys.signing_key().jwk();
+    let key = keys.signing_key().public_key();
     match &args.out {
         Some(path) => {
             private_file::create(path, pem.as_bytes()).map_err(|error| cannot_write(path, error))?;
-            print_written(path, args.key_type, jwk.kid(), json)?;
+            print_written(path, args.key_type, key.kid(), json)?;
         }
         None if json => {
-            let answer = json!({ "kid": jwk.kid(), "alg": jwk.alg(), "pem": pem.as_str() });
+            let answer = json!({ "kid": key.kid(), "alg": key.alg(), "pem": pem.as_str() });
             terminal::print_json(&answer)?;
         }
         None => {
             terminal::print(&pem)?;
-            terminal::remark(&format!("{} {}", Stream::Stderr.label("kid"), jwk.kid()));
+            terminal::remark(&format!("{} {}", Stream::Stderr.label("kid"), key.kid()));
         }
     }
     Ok(Outcome::Done)

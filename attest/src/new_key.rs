@@ -1,6 +1,7 @@
 //! New signing keys, made by AWS-LC, as PKCS#8 PEM (RFC 5958, RFC 7468).
 
 use anyhow::Context as _;
+use attestation_filter::keys::write_block;
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
@@ -44,7 +45,7 @@ impl KeyType {
             Self::Rsa3072 => rsa_der(KeySize::Rsa3072)?,
             Self::Rsa4096 => rsa_der(KeySize::Rsa4096)?,
         };
-        Ok(private_key_pem(&der))
+        Ok(write_block("PRIVATE KEY", &der))
     }
 }
 
@@ -60,25 +61,9 @@ fn rsa_der(size: KeySize) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     Ok(Zeroizing::new(der.as_ref().to_vec()))
 }
 
-/// A PKCS#8 structure as PEM. Written here because the `pem` crate would leave copies of the key in memory.
-pub(crate) fn private_key_pem(pkcs8: &[u8]) -> Zeroizing<String> {
-    use base64::Engine as _;
-    let body = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(pkcs8));
-    let mut pem = Zeroizing::new(String::with_capacity(body.len() + body.len() / 64 + 64));
-    pem.push_str("-----BEGIN PRIVATE KEY-----\n");
-    for (index, character) in body.chars().enumerate() {
-        if index > 0 && index % 64 == 0 {
-            pem.push('\n');
-        }
-        pem.push(character);
-    }
-    pem.push_str("\n-----END PRIVATE KEY-----\n");
-    pem
-}
-
 #[cfg(test)]
 mod tests {
-    use attestation_filter::keys::SigningKeys;
+    use attestation_filter::keys::Keyring;
 
     use super::*;
 
@@ -86,8 +71,8 @@ mod tests {
     fn the_filter_reads_every_type_of_new_key() {
         for (key_type, alg) in [(KeyType::P256, "ES256"), (KeyType::Rsa2048, "RS256")] {
             let pem = key_type.generate().unwrap();
-            let keys = SigningKeys::parse(pem.as_bytes()).ok().unwrap();
-            assert_eq!(keys.signing_key().jwk().alg(), alg);
+            let keys = Keyring::parse(pem.as_bytes()).ok().unwrap();
+            assert_eq!(keys.signing_key().public_key().alg(), alg);
             assert!(pem.lines().all(|line| line.len() <= 64));
         }
     }

@@ -1,7 +1,7 @@
 //! `attest rotate`: a new signing key in three steps, none of which leaves an assertion that nobody can verify.
 
 mod fleet;
-mod pem_text;
+mod piece;
 mod promote;
 mod record;
 mod retire;

@@ -3,9 +3,9 @@
 use std::cell::LazyCell;
 use std::iter;
 
-use attestation_filter::actor::{Actors, OnUnverifiable, Peer, PeerKey};
+use attestation_filter::actor::{Actors, OnUnverifiable, Peer};
 use attestation_filter::keys::jws::{ProtectedHeader, compact};
-use attestation_filter::keys::{SigningKey, SigningKeys};
+use attestation_filter::keys::{Keyring, SigningKey};
 use p256::ecdsa::signature::Signer as _;
 use serde_json::{Value as Json, json};
 
@@ -53,9 +53,8 @@ fn judge(peers: &Peers, token: &[u8], audience: &str) {
 }
 
 fn peers() -> Peers {
-    let keys = SigningKeys::parse(KEY.as_bytes()).expect("the test key");
-    let jwk: Json = serde_json::from_str(keys.signing_key().jwk().json()).expect("a JWK");
-    let peer = Peer { issuer: "front".into(), keys: vec![PeerKey::from_jwk(&jwk).expect("a peer's key")] };
+    let keys = Keyring::parse(KEY.as_bytes()).expect("the test key");
+    let peer = Peer { issuer: "front".into(), keys: vec![keys.signing_key().public_key().clone()] };
     let actors = Actors { peers: vec![peer], on_unverifiable: OnUnverifiable::Deny, max_depth: 3 };
     let good = json!({"iss": "front", "aud": "back", "sub": "ann", "exp": NOW + 10, "email": "a@example.com"});
     let with = |name: &str, value: Json| {
@@ -68,9 +67,9 @@ fn peers() -> Peers {
     Peers { actors, signed: claims.iter().map(|claims| sign(&keys, claims)).collect() }
 }
 
-fn sign(keys: &SigningKeys, claims: &Json) -> (String, String) {
+fn sign(keys: &Keyring, claims: &Json) -> (String, String) {
     let SigningKey::P256(key) = keys.signing_key() else { panic!("not P-256") };
-    let header = ProtectedHeader::new("ES256", keys.signing_key().jwk().kid());
+    let header = ProtectedHeader::new("ES256", keys.signing_key().public_key().kid());
     let input = header.signing_input(claims.to_string().as_bytes());
     let signature: p256::ecdsa::Signature = key.signing_key().sign(input.as_bytes());
     (input.clone(), compact(input, &signature.to_bytes()))

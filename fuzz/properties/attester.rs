@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use attestation_filter::attester::{Attester, Changes, Decision, Worker};
 use attestation_filter::config::{Config, Platform};
 use attestation_filter::host::Unreadable;
-use attestation_filter::keys::{SigningKey, SigningKeys};
+use attestation_filter::keys::{Keyring, SigningKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::ecdsa::signature::Verifier as _;
@@ -51,7 +51,7 @@ impl Filter {
 thread_local! {
     static CONFIGURED: LazyCell<Vec<Configured>> = LazyCell::new(|| cases().into_iter().map(configured).collect());
     static VERIFYING_KEY: LazyCell<VerifyingKey> = LazyCell::new(|| match keys().signing_key() {
-        SigningKey::P256(key) => key.public_key().into(),
+        SigningKey::P256(key) => *key.signing_key().verifying_key(),
         SigningKey::Rsa(_) => panic!("not P-256"),
     });
 }
@@ -165,7 +165,7 @@ fn is_assertion(case: &Case, token: &str, host: &FakeHost) {
     let segments: Vec<&str> = token.split('.').collect();
     let [header, payload, signature] = segments[..] else { panic!("not three segments") };
     let decode = |segment: &str| URL_SAFE_NO_PAD.decode(segment).expect("base64url");
-    let kid = keys().published().keys()[0].kid().to_owned();
+    let kid = keys().keyset().keys()[0].kid().to_owned();
     assert_eq!(decode(header), format!(r#"{{"alg":"ES256","kid":"{kid}","typ":"JWT"}}"#).into_bytes());
     let payload = decode(payload);
     let claims = if has_plain_route(host) {
@@ -197,8 +197,8 @@ fn no_log_tells_a_secret(host: &FakeHost) {
     assert!(!host.log.borrow().iter().any(|line| parts.iter().any(|part| line.contains(part))));
 }
 
-fn keys() -> SigningKeys {
-    SigningKeys::parse(KEY.as_bytes()).expect("the test key")
+fn keys() -> Keyring {
+    Keyring::parse(KEY.as_bytes()).expect("the test key")
 }
 
 fn configured(case: Case) -> Configured {
@@ -213,7 +213,7 @@ fn configured(case: Case) -> Configured {
 
 fn cases() -> Vec<Case> {
     const ASSERTION: &str = "x-pomerium-jwt-assertion";
-    let jwk: Json = serde_json::from_str(keys().signing_key().jwk().json()).expect("a JWK");
+    let jwk: Json = serde_json::from_str(&keys().signing_key().public_key().jwk()).expect("a JWK");
     let plain = |config: Json| Case { config, header: ASSERTION, prefix: "", claim_headers: &[], extra_claims: &[] };
     vec![
         plain(json!({})),

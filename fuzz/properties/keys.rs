@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use attestation_filter::keys::{BlockError, KeyError, MAX_BLOCKS, SigningKey, SigningKeys};
+use attestation_filter::keys::{BlockError, KeyError, Keyring, MAX_BLOCKS, SigningKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::Value as Json;
@@ -15,7 +15,7 @@ const LABELS: [&str; 4] = ["EC PRIVATE KEY", "PRIVATE KEY", "RSA PRIVATE KEY", "
 
 /// A text that is taken means the same in its other forms; one that is not is refused without repeating it.
 pub fn key_text(bytes: &[u8]) {
-    let parsed = SigningKeys::parse(bytes);
+    let parsed = Keyring::parse(bytes);
     if let Err(error) = &parsed {
         repeats_only_a_label(bytes, error);
     }
@@ -39,20 +39,20 @@ pub fn key_der(bytes: &[u8]) {
     let block = format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der));
     key_text(block.as_bytes());
     let first = String::from_utf8(STANDARD.decode(KEY.trim()).expect("the test key")).expect("PEM");
-    if let Ok(keys) = SigningKeys::parse(format!("{first}{block}").as_bytes()) {
-        assert_eq!(keys.published().keys().len() + keys.repeated().len(), 2);
+    if let Ok(keys) = Keyring::parse(format!("{first}{block}").as_bytes()) {
+        assert_eq!(keys.keyset().keys().len() + keys.repeated().len(), 2);
         are_published(&keys);
     }
 }
 
 /// The signing key is published, first; every kid is right, and there once.
-fn are_published(keys: &SigningKeys) {
-    let published = keys.published().keys();
+fn are_published(keys: &Keyring) {
+    let published = keys.keyset().keys();
     assert!(!published.is_empty() && published.len() + keys.repeated().len() <= MAX_BLOCKS);
-    assert_eq!(published[0], keys.signing_key().jwk());
+    assert_eq!(&published[0], keys.signing_key().public_key());
     let kids: BTreeSet<&str> = published.iter().map(|key| key.kid()).collect();
     assert_eq!(kids.len(), published.len());
-    let set: Json = serde_json::from_str(&keys.published().json()).expect("a keyset of JSON");
+    let set: Json = serde_json::from_str(&keys.keyset().json()).expect("a keyset of JSON");
     for (jwk, key) in set["keys"].as_array().expect("a list").iter().zip(published) {
         assert_eq!(jwk["kid"], key.kid());
         assert_eq!(key.kid(), thumbprint(jwk));
@@ -89,13 +89,13 @@ fn is_a_key(key: &SigningKey) {
         SigningKey::Rsa(key) => key.pkcs8_der().to_vec(),
     };
     let block = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(pkcs8));
-    let again = SigningKeys::parse(block.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(again.signing_key().jwk(), key.jwk());
+    let again = Keyring::parse(block.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(again.signing_key().public_key(), key.public_key());
 }
 
-fn is_the_same(keys: &SigningKeys, text: &[u8]) {
-    let again = SigningKeys::parse(text).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!((again.published(), again.repeated()), (keys.published(), keys.repeated()));
+fn is_the_same(keys: &Keyring, text: &[u8]) {
+    let again = Keyring::parse(text).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((again.keyset(), again.repeated()), (keys.keyset(), keys.repeated()));
 }
 
 /// The one text that an error holds is a label that stands in the input, and that no key could be mistaken for.

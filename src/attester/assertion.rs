@@ -6,8 +6,8 @@ use super::request::Request;
 use crate::claims::{Payload, Shed};
 use crate::config::Config;
 use crate::host::{Counter, Histogram, Level, ProcessHost, RequestHost};
+use crate::keys::active::ActiveKeyring;
 use crate::keys::jws;
-use crate::keys::ring::Keyring;
 use crate::keys::signer::SignedBy;
 
 /// A signed assertion, and what is told of it beside it.
@@ -27,7 +27,7 @@ pub(super) struct Assertion {
 pub(super) struct Builder<'a> {
     pub(super) config: &'a Config,
     pub(super) worker: &'a Worker,
-    pub(super) keyring: &'a Keyring,
+    pub(super) keyring: &'a ActiveKeyring,
 }
 
 impl Builder<'_> {

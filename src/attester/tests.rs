@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::config::Platform;
 use crate::host::fake::{FakeHost, Sign};
+use crate::keys::Keyring;
 use crate::keys::SigningKey;
-use crate::keys::SigningKeys;
 use crate::value::protobuf::{build, put_bytes};
 
 const KEY_A: &str = include_str!("../../tests/vectors/signing-key-a.b64");
@@ -33,7 +33,7 @@ impl Filter {
     }
 
     fn use_keys(&self, text: &str) {
-        let keyring = Keyring::from_text(text.as_bytes(), SignerChoice::Auto, &FakeHost::default());
+        let keyring = ActiveKeyring::from_text(text.as_bytes(), SignerChoice::Auto, &FakeHost::default());
         self.attester.use_keys(keyring.ok().unwrap());
     }
 }
@@ -98,11 +98,11 @@ fn an_assertion_is_exactly_what_was_asked_for() {
             r#"{{"aud":"::1","email":"ann@example.com","exp":1686870980,"groups":["a","b"],"iat":1686870680,"iss":"::1","jti":"{jti}","name":"Ann \"A\" Ü","sid":"","sub":"u1","user":"u1"}}"#
         )
     );
-    let keys = SigningKeys::parse(KEY_A.as_bytes()).ok().unwrap();
+    let keys = Keyring::parse(KEY_A.as_bytes()).ok().unwrap();
     let SigningKey::P256(key) = keys.signing_key() else { panic!("not P-256") };
     let signature = p256::ecdsa::Signature::from_slice(&decode(parts[2])).unwrap();
     let signed = format!("{}.{}", parts[0], parts[1]);
-    p256::ecdsa::VerifyingKey::from(key.public_key()).verify(signed.as_bytes(), &signature).unwrap();
+    key.signing_key().verifying_key().verify(signed.as_bytes(), &signature).unwrap();
 }
 
 #[test]
@@ -381,8 +381,7 @@ fn an_incoming_assertion_of_a_trusted_peer_becomes_the_actor() {
     let peer = attester(json!({"signing_key": KEY_B, "issuer": "front", "token_lifetime": "10s"}));
     let user = json!({JWT_AUTHN: {"p": {"sub": "ann"}}});
     let incoming = value(&forwarded(&peer, &get("a").with_metadata(&user)), HEADER).unwrap().to_owned();
-    let jwks: Json =
-        serde_json::from_str(&SigningKeys::parse(KEY_B.as_bytes()).ok().unwrap().published().json()).unwrap();
+    let jwks: Json = serde_json::from_str(&Keyring::parse(KEY_B.as_bytes()).ok().unwrap().keyset().json()).unwrap();
     let config = |on: &str| json!({"actor": {"trusted": [{"issuer": "front", "jwks": jwks}], "on_unverifiable": on}});
     let with = |token: &str| get("a").with_headers(&[(HEADER, token)]);
     let claims_of = claims(&attester(config("drop")), &with(&incoming));

@@ -4,9 +4,10 @@ use serde_json::Value as Json;
 
 use super::field::{Field, Kind, Members};
 use super::{ConfigError, OWN_CLAIMS};
-use crate::actor::{Actors, OnUnverifiable, Peer, PeerKey};
+use crate::actor::{Actors, OnUnverifiable, Peer};
 use crate::claims::{Binding, CAN_BE_REQUIRED, ClaimHeader, PluginClaims, Shed};
 use crate::http::header_name::HeaderName;
+use crate::keys::PublicKey;
 
 /// Claims that every assertion has, so that none of them can be shed but the groups.
 const NEVER_SHED: [&str; 5] = ["sub", "user", "email", "name", "sid"];
@@ -87,10 +88,10 @@ fn peer(field: Field) -> Result<Peer, ConfigError> {
     Ok(Peer { issuer, keys })
 }
 
-fn peer_key(field: Field) -> Result<(String, PeerKey), ConfigError> {
+fn peer_key(field: Field) -> Result<PublicKey, ConfigError> {
     let error = field.error("a public JWK with kid, P-256 or RSA of 2048 to 4096 bits");
     let jwk: Json = field.into_json();
-    PeerKey::from_jwk(&jwk).filter(|_| jwk.get("d").is_none()).ok_or(error)
+    PublicKey::from_jwk(&jwk).filter(|_| jwk.get("d").is_none()).ok_or(error)
 }
 
 /// The three forms: a map of header to claim, a list of claims, and such a list as one string.

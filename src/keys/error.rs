@@ -5,8 +5,32 @@ use thiserror::Error;
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum KeyError {
     /// The text has no PEM framing, and is not base64 either.
-    #[error("neither PEM nor base64 of PEM: truncated, or with characters that standard base64 has not")]
+    #[error("neither PEM nor base64 of PEM: truncated, or with characters outside standard base64")]
     NotBase64,
+    /// A JSON or shell string that was not unescaped.
+    #[error(
+        r"\n is written out where line breaks belong; put real line breaks there and no quotes around the text, or give \
+         base64 of the PEM text"
+    )]
+    EscapedLines,
+    /// A string of YAML, JSON or a shell, quotes included.
+    #[error("quotes around the text; leave them out")]
+    Quoted,
+    /// What a Kubernetes Secret becomes whose `data` was given text that is base64 already.
+    #[error("base64 of base64 of PEM; encode it once (in a Kubernetes Secret, such text belongs in stringData)")]
+    DoubleBase64,
+    /// What some Windows editors and shells write.
+    #[error("UTF-16 text; save it as UTF-8")]
+    Utf16,
+    /// The name of a file in the place of its content.
+    #[error("a path where a key belongs; a path is given as signing_key_file")]
+    Path,
+    /// The binary form.
+    #[error("a key in DER, the binary form; convert it to PEM with: openssl pkey -inform DER -in FILE -out key.pem")]
+    Der,
+    /// A JWK, or what a cloud gives for a service account.
+    #[error("JSON; allowed are PEM text and standard base64 of it")]
+    Json,
     /// There is not one `-----BEGIN …-----` line.
     #[error("no PEM block; allowed are PEM text and standard base64 of it")]
     NoBlock,
@@ -38,13 +62,19 @@ pub enum BlockError {
     #[error("not a valid {0} structure")]
     Malformed(&'static str),
     /// A label that stands for no key.
-    #[error("no kind of key that is allowed; allowed are EC PRIVATE KEY, PRIVATE KEY, RSA PRIVATE KEY and PUBLIC KEY")]
+    #[error("not a key that is allowed; allowed are EC PRIVATE KEY, PRIVATE KEY, RSA PRIVATE KEY and PUBLIC KEY")]
     UnknownLabel,
+    /// OpenSSH's own format.
+    #[error("a key in OpenSSH's own format; convert a copy of it with: ssh-keygen -p -m PKCS8 -f COPY")]
+    OpenSsh,
+    /// A public key in the older form (PKCS#1).
+    #[error("an RSA public key in PKCS#1; convert it with: openssl rsa -RSAPublicKey_in -pubout -in FILE")]
+    Pkcs1PublicKey,
     /// PKCS#8 encryption, or the older one that a `Proc-Type` line announces.
-    #[error("an encrypted key; decrypt it first, for instance with openssl pkey")]
+    #[error("an encrypted key; decrypt it first, for instance with: openssl pkey -in FILE -out key.pem")]
     Encrypted,
     /// An X.509 certificate.
-    #[error("a certificate is not a key; extract its key with openssl x509 -pubkey -noout")]
+    #[error("a certificate, which is no key; leave it out: the public key is computed from the private key")]
     Certificate,
     /// A key pair on some other curve than P-256.
     #[error("the curve is {}; allowed is P-256", curve_name(.0))]
@@ -52,6 +82,12 @@ pub enum BlockError {
     /// SEC1 allows to leave out the curve; then it could be any.
     #[error("it names no curve; allowed is P-256, named in the key")]
     NoCurve,
+    /// The curve's numbers in the place of its name (RFC 3279), which RFC 5480 forbids.
+    #[error(
+        "the curve is given by explicit parameters; name it with: \
+         openssl ec -param_enc named_curve -in FILE -out key.pem"
+    )]
+    ExplicitCurve,
     /// Ed25519, RSA-PSS, DSA and so on.
     #[error("the algorithm is {}; allowed are P-256 and RSA", algorithm_name(.0))]
     OtherAlgorithm(ObjectIdentifier),

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::ring::{Keyring, KeyringError};
+use super::active::{ActiveKeyring, KeyringError};
 use super::signer::SignerChoice;
 use crate::host::{Counter, Expected, Level, ProcessHost};
 
@@ -55,7 +55,7 @@ pub struct KeyFile {
 /// Brings keys, and newer ones when there are some.
 pub trait KeyFeed<H> {
     /// Looks for keys; some if they are others than those in use.
-    fn look(&mut self, host: &H) -> Option<Keyring>;
+    fn look(&mut self, host: &H) -> Option<ActiveKeyring>;
 
     /// How long to wait before the next look.
     fn period(&self) -> Duration;
@@ -111,7 +111,7 @@ pub struct ListenerFeed {
 
 impl<H: ProcessHost + Fetch> KeyFeed<H> for ListenerFeed {
     /// Takes what another worker has shared, and asks for the file unless an answer is still due.
-    fn look(&mut self, host: &H) -> Option<Keyring> {
+    fn look(&mut self, host: &H) -> Option<ActiveKeyring> {
         let adopted = self.adopt(host);
         if !self.in_flight {
             self.in_flight = host.fetch(&self.file.cluster, &self.file.path, TIMEOUT);
@@ -149,20 +149,20 @@ impl ListenerFeed {
     }
 
     /// Keys that another worker has shared, if they are others than those in use.
-    pub fn adopt(&mut self, host: &impl ProcessHost) -> Option<Keyring> {
+    pub fn adopt(&mut self, host: &impl ProcessHost) -> Option<ActiveKeyring> {
         let (text, _) = host.shared_data(&self.shared("keys"))?;
         let text = Zeroizing::new(text);
         let fingerprint = fingerprint(&text);
         if self.active == Some(fingerprint) {
             return None;
         }
-        let keyring = Keyring::from_text(&text, self.choice, host).ok()?;
+        let keyring = ActiveKeyring::from_text(&text, self.choice, host).ok()?;
         self.active = Some(fingerprint);
         Some(keyring)
     }
 
     /// Takes the answer to a fetch. Returns keys if there are new ones.
-    pub fn answered(&mut self, host: &impl ProcessHost, answer: &Answer) -> Option<Keyring> {
+    pub fn answered(&mut self, host: &impl ProcessHost, answer: &Answer) -> Option<ActiveKeyring> {
         self.in_flight = false;
         if !matches!(answer.status, None | Some(503)) {
             self.reached = true;
@@ -181,13 +181,13 @@ impl ListenerFeed {
         }
     }
 
-    fn loaded(&mut self, host: &impl ProcessHost, text: &[u8]) -> Option<Keyring> {
+    fn loaded(&mut self, host: &impl ProcessHost, text: &[u8]) -> Option<ActiveKeyring> {
         let fingerprint = fingerprint(text);
         // Content that was seen before has been dealt with. What others shared meanwhile may be newer than it.
         if self.fetched == Some(fingerprint) {
             return None;
         }
-        match Keyring::from_text(text, self.choice, host) {
+        match ActiveKeyring::from_text(text, self.choice, host) {
             Ok(keyring) => {
                 self.fetched = Some(fingerprint);
                 self.share(host, text, &keyring);
@@ -203,7 +203,7 @@ impl ListenerFeed {
     }
 
     /// Shares keys. The worker that is first to share them tells of them.
-    fn share(&self, host: &impl ProcessHost, text: &[u8], keyring: &Keyring) {
+    fn share(&self, host: &impl ProcessHost, text: &[u8], keyring: &ActiveKeyring) {
         let was_failing = self.change_state(host, b"");
         let expected = match host.shared_data(&self.shared("keys")) {
             Some((shared, _)) if shared == text && !was_failing => return,

@@ -1,146 +1,158 @@
-//! Keys in use: the one that signs, and the keyset that is served.
+//! A keyring: the keys of one key text, in order.
+//!
+//! The first private key signs; every key is published, in order, once. A text that holds a single unusable block is
+//! refused whole, so that an operator never runs with half of what they meant.
 
-use thiserror::Error;
-use zeroize::Zeroizing;
+use super::private::{P256Key, SigningKey};
+use super::public::{Keyset, PublicKey};
+use super::text::{Block, KeyText};
+use super::{BlockError, KeyError};
 
-use crate::host::metrics::Gauge;
-use crate::host::{Expected, Level, ProcessHost, SharedData};
-use crate::http::endpoint::Document;
-use crate::keys::public::Jwk;
-use crate::keys::signer::{Signer, SignerChoice, SignerError};
-use crate::keys::{KeyError, P256Key, SigningKeys};
-
-/// Shared data that holds the ephemeral key of this Envoy.
-const EPHEMERAL: &str = "attestation.ephemeral_key";
-
-/// Why keys cannot be used.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum KeyringError {
-    /// The text is no usable set of keys.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The first key cannot sign here.
-    #[error("signer: {0}")]
-    Signer(#[from] SignerError),
-    /// The host has no randomness, or shares none.
-    #[error("the host gives no randomness for an ephemeral key; set signing_key or signing_key_file")]
-    NoEphemeralKey,
-}
-
-/// A set of keys that is ready for requests.
+/// The key that signs, and all that are published. It has no `Clone` and no printing `Debug`, and its private key is
+/// wiped when it is dropped.
 pub struct Keyring {
-    signer: Signer,
-    jwks: Document,
-    published: usize,
-    algorithms: Vec<&'static str>,
+    signing_key: SigningKey,
+    keyset: Keyset,
     repeated: Vec<usize>,
 }
 
 impl Keyring {
-    /// Reads a PEM text, or base64 of it.
+    /// Reads raw PEM text, or standard base64 of it (padding and ASCII white space as one likes).
     ///
     /// # Errors
-    /// A [`KeyringError`]; none ever holds a byte of a key.
-    pub fn from_text(text: &[u8], choice: SignerChoice, host: &impl ProcessHost) -> Result<Self, KeyringError> {
-        Self::new(&SigningKeys::parse(text)?, choice, host)
+    /// A [`KeyError`] that names the first unusable block by number and label; never its content.
+    pub fn parse(text: &[u8]) -> Result<Self, KeyError> {
+        Self::from_blocks(KeyText::read(text)?.blocks())
     }
 
-    /// The ephemeral key that all workers of this Envoy share, made by the first of them.
+    /// Takes the keys of blocks, in their order.
     ///
     /// # Errors
-    /// A [`KeyringError`].
-    pub fn ephemeral(choice: SignerChoice, host: &impl ProcessHost) -> Result<Self, KeyringError> {
-        let key = shared_ephemeral_key(host).ok_or(KeyringError::NoEphemeralKey)?;
-        Self::new(&SigningKeys::ephemeral(key), choice, host)
+    /// As [`Keyring::parse`].
+    pub fn from_blocks(blocks: &[Block]) -> Result<Self, KeyError> {
+        let mut builder = Builder::default();
+        for block in blocks {
+            builder.add(block).map_err(|reason| block.error(reason))?;
+        }
+        builder.build()
     }
 
-    fn new(keys: &SigningKeys, choice: SignerChoice, host: &impl ProcessHost) -> Result<Self, KeyringError> {
-        let signer = Signer::new(keys.signing_key(), choice, host)?;
-        let keyring = Self {
-            signer,
-            jwks: Document::new(keys.published().json()),
-            published: keys.published().keys().len(),
-            algorithms: algorithms(keys),
-            repeated: keys.repeated().to_vec(),
-        };
-        host.set(Gauge::KeysPublished, u64::try_from(keyring.published).unwrap_or_default());
-        host.set(Gauge::LastKeyLoad, host.now().as_secs());
-        Ok(keyring)
+    /// A keyring of one P-256 key that was made on the spot, and that is not published (it would be of no use
+    /// to verifiers: it is gone with the process).
+    #[must_use]
+    pub fn ephemeral(key: P256Key) -> Self {
+        Self { signing_key: SigningKey::P256(key), keyset: Keyset::default(), repeated: Vec::new() }
     }
 
     /// The key that signs.
     #[must_use]
-    pub fn signer(&self) -> &Signer {
-        &self.signer
+    pub fn signing_key(&self) -> &SigningKey {
+        &self.signing_key
     }
 
-    /// The keyset.
+    /// Every published key, in the order of the text.
     #[must_use]
-    pub fn jwks(&self) -> &Document {
-        &self.jwks
+    pub fn keyset(&self) -> &Keyset {
+        &self.keyset
     }
 
-    /// The algorithms of the published keys, each once.
+    /// The numbers, from 1, of blocks that repeat an earlier key and were left out.
     #[must_use]
-    pub fn algorithms(&self) -> &[&'static str] {
-        &self.algorithms
+    pub fn repeated(&self) -> &[usize] {
+        &self.repeated
+    }
+}
+
+/// The key of one PEM block.
+pub enum Key {
+    /// It can sign.
+    Private(SigningKey),
+    /// It can only be published.
+    Public(PublicKey),
+}
+
+impl Key {
+    /// The key of a block; none in the parameters that `openssl ecparam -genkey` prints before its key.
+    ///
+    /// # Errors
+    /// A [`BlockError`] where the block holds anything else.
+    pub fn of(block: &Block) -> Result<Option<Self>, BlockError> {
+        let der = block.der();
+        let key = match block.label() {
+            "EC PARAMETERS" => return Ok(None),
+            _ if block.is_encrypted() => return Err(BlockError::Encrypted),
+            "EC PRIVATE KEY" | "ECDSA PRIVATE KEY" => Self::Private(SigningKey::from_ec_block(der)?),
+            "RSA PRIVATE KEY" => Self::Private(SigningKey::from_rsa_block(der)?),
+            "PRIVATE KEY" => Self::Private(SigningKey::from_pkcs8(der)?),
+            "PUBLIC KEY" => Self::Public(PublicKey::from_spki(der)?),
+            other => return Err(refusal(other)),
+        };
+        Ok(Some(key))
     }
 
-    /// Tells which blocks were left out because they repeat an earlier key.
-    pub fn warn_of_repeats(&self, host: &impl ProcessHost) {
-        if !self.repeated.is_empty() {
-            host.log(Level::Warn, &format!("left out PEM blocks that repeat an earlier key: {:?}", self.repeated));
+    /// The key, or its public half.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        match self {
+            Self::Private(key) => key.public_key(),
+            Self::Public(key) => key,
         }
     }
 
-    /// One line about the keys, without the keys.
+    /// Whether the private half is there, so that the key can sign.
     #[must_use]
-    pub fn summary(&self) -> String {
-        let place = if self.signer.signs_on_host() { "host" } else { "Wasm" };
-        let keys = if self.published == 1 { "key" } else { "keys" };
-        format!("{} {keys} published, signing in {place} with kid {}", self.published, self.signer.kid())
+    pub fn is_private(&self) -> bool {
+        matches!(self, Self::Private(_))
     }
 }
 
-fn algorithms(keys: &SigningKeys) -> Vec<&'static str> {
-    let mut algorithms: Vec<_> = keys.published().keys().iter().map(Jwk::alg).collect();
-    algorithms.sort_unstable();
-    algorithms.dedup();
-    algorithms
+fn refusal(label: &str) -> BlockError {
+    match label {
+        "ENCRYPTED PRIVATE KEY" => BlockError::Encrypted,
+        "CERTIFICATE" | "TRUSTED CERTIFICATE" | "X509 CERTIFICATE" => BlockError::Certificate,
+        "OPENSSH PRIVATE KEY" => BlockError::OpenSsh,
+        "RSA PUBLIC KEY" => BlockError::Pkcs1PublicKey,
+        _ => BlockError::UnknownLabel,
+    }
 }
 
-fn shared_ephemeral_key(host: &impl ProcessHost) -> Option<P256Key> {
-    shared_scalar(host).or_else(|| {
-        let scalar = random_scalar(host)?;
-        if host.set_shared_data(EPHEMERAL, &*scalar, Expected::Absent) {
-            let key = P256Key::from_scalar(&scalar)?;
-            announce(&key, host);
-            return Some(key);
+#[derive(Default)]
+struct Builder {
+    signing_key: Option<SigningKey>,
+    published: Vec<PublicKey>,
+    repeated: Vec<usize>,
+}
+
+impl Builder {
+    fn add(&mut self, block: &Block) -> Result<(), BlockError> {
+        let Some(key) = Key::of(block)? else { return Ok(()) };
+        if self.signing_key.is_none() && !key.is_private() {
+            return Err(BlockError::PublicKeyFirst);
         }
-        shared_scalar(host)
-    })
+        self.publish(key.public_key(), block.number());
+        if let Key::Private(key) = key {
+            self.signing_key.get_or_insert(key);
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, key: &PublicKey, number: usize) {
+        if self.published.iter().any(|known| known.kid() == key.kid()) {
+            self.repeated.push(number);
+        } else {
+            self.published.push(key.clone());
+        }
+    }
+
+    fn build(self) -> Result<Keyring, KeyError> {
+        Ok(Keyring {
+            signing_key: self.signing_key.ok_or(KeyError::NoKey)?,
+            keyset: Keyset::new(self.published),
+            repeated: self.repeated,
+        })
+    }
 }
 
-fn shared_scalar(host: &impl SharedData) -> Option<P256Key> {
-    let (scalar, _) = host.shared_data(EPHEMERAL)?;
-    P256Key::from_scalar(Zeroizing::new(scalar).first_chunk()?)
-}
-
-/// A random number that is a private key. All but one in 2^32 are.
-fn random_scalar(host: &impl ProcessHost) -> Option<Zeroizing<[u8; 32]>> {
-    (0..8).find_map(|_| {
-        let mut scalar = Zeroizing::new([0; 32]);
-        (host.fill_random(&mut *scalar) && P256Key::from_scalar(&scalar).is_some()).then_some(scalar)
-    })
-}
-
-fn announce(key: &P256Key, host: &impl ProcessHost) {
-    use base64::Engine as _;
-    let public = base64::engine::general_purpose::STANDARD.encode(key.public_key_pem());
-    host.log(
-        Level::Warn,
-        &format!(
-            "no signing key is configured: signing with an ephemeral key that is not published; public key: {public}"
-        ),
-    );
-}
+#[cfg(test)]
+#[path = "ring_tests.rs"]
+mod tests;

@@ -3,8 +3,8 @@
 //! Envoy's foreign function `sign` (1.37 and later) is several times as fast as any Wasm. The host is only trusted after
 //! it has signed once and the signature was verified with the key that is published.
 
-use p256::ecdsa::signature::{Signer as _, Verifier as _};
-use p256::ecdsa::{Signature, SigningKey as EcdsaKey, VerifyingKey};
+use p256::ecdsa::signature::Signer as _;
+use p256::ecdsa::{Signature, SigningKey as EcdsaKey};
 use thiserror::Error;
 
 use super::SigningKey;
@@ -75,19 +75,19 @@ impl Signer {
     /// # Errors
     /// A [`SignerError`] if the key cannot sign as chosen.
     pub fn new(key: &SigningKey, choice: SignerChoice, host: &impl ProcessHost) -> Result<Self, SignerError> {
-        let jwk = key.jwk();
-        let (signature_bytes, core) = match key {
-            SigningKey::P256(key) => (64, Some(key.signing_key())),
+        let core = match key {
+            SigningKey::P256(key) => Some(key.signing_key()),
             SigningKey::Rsa(_) if choice == SignerChoice::Wasm => return Err(SignerError::RsaInWasm),
-            SigningKey::Rsa(key) => (key.public_key().modulus().len(), None),
+            SigningKey::Rsa(_) => None,
         };
         let by_host = if choice == SignerChoice::Wasm { None } else { checked_host_key(key, host) };
         match (choice, &by_host, &core) {
             (_, None, None) => Err(SignerError::RsaNeedsHost),
             (SignerChoice::Host, None, _) => Err(SignerError::NoHostFunction),
             _ => {
-                let header = ProtectedHeader::new(jwk.alg(), jwk.kid());
-                Ok(Self { kid: jwk.kid().to_owned(), header, signature_bytes, host: by_host, core })
+                let public = key.public_key();
+                let (header, kid) = (ProtectedHeader::new(public.alg(), public.kid()), public.kid().to_owned());
+                Ok(Self { kid, header, signature_bytes: public.signature_bytes(), host: by_host, core })
             }
         }
     }
@@ -139,15 +139,7 @@ fn checked_host_key(key: &SigningKey, host: &impl ProcessHost) -> Option<Box<dyn
         SigningKey::Rsa(key) => host.host_key(Algorithm::Rs256, key.pkcs8_der())?,
     };
     let signature = host_key.sign(SELF_CHECK)?;
-    verifies(key, &signature).then_some(host_key)
-}
-
-fn verifies(key: &SigningKey, signature: &[u8]) -> bool {
-    match key {
-        SigningKey::P256(key) => Signature::from_slice(signature)
-            .is_ok_and(|signature| VerifyingKey::from(key.public_key()).verify(SELF_CHECK, &signature).is_ok()),
-        SigningKey::Rsa(key) => key.public_key().verifies(SELF_CHECK, signature),
-    }
+    key.public_key().verifies(SELF_CHECK, &signature).then_some(host_key)
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
+use p256::ecdsa::signature::Verifier as _;
+
 use super::*;
 use crate::host::fake::{FakeHost, Sign};
-use crate::keys::{P256Key, SigningKeys};
+use crate::keys::{Keyring, P256Key};
 use crate::value::protobuf::put_bytes;
 
 const KEY_A: &[u8] = include_bytes!("../../tests/vectors/signing-key-a.b64");
 const KEY_RSA: &[u8] = include_bytes!("../../tests/vectors/signing-key-rsa.b64");
 
-fn keys(text: &[u8]) -> SigningKeys {
-    SigningKeys::parse(text).ok().unwrap()
+fn keys(text: &[u8]) -> Keyring {
+    Keyring::parse(text).ok().unwrap()
 }
 
 fn host(sign: Sign) -> FakeHost {
@@ -23,10 +25,10 @@ fn answers(signature: &[u8]) -> Sign {
     Sign::Answers(answer)
 }
 
-fn signed_by(key: &SigningKeys, choice: SignerChoice, host: &FakeHost) -> Result<SignedBy, SignerError> {
+fn signed_by(key: &Keyring, choice: SignerChoice, host: &FakeHost) -> Result<SignedBy, SignerError> {
     let signer = Signer::new(key.signing_key(), choice, host)?;
     let (signature, signed_by) = signer.sign(SELF_CHECK).unwrap();
-    assert!(verifies(key.signing_key(), &signature));
+    assert!(key.signing_key().public_key().verifies(SELF_CHECK, &signature));
     Ok(signed_by)
 }
 
@@ -51,7 +53,7 @@ fn the_host_is_asked_to_sign_the_very_message_whatever_was_signed_before() {
         let message = vec![b'm'; length];
         let (signature, _) = signer.sign(&message).unwrap();
         let signature = Signature::from_slice(&signature).unwrap();
-        VerifyingKey::from(key.public_key()).verify(&message, &signature).unwrap();
+        key.signing_key().verifying_key().verify(&message, &signature).unwrap();
     }
 }
 
@@ -90,7 +92,7 @@ fn a_signature_that_no_verifier_takes_falls_back_to_wasm() {
         host.set_sign(answer);
         let (signature, signed_by) = signer.sign(SELF_CHECK).unwrap();
         assert_eq!(signed_by, SignedBy::Fallback);
-        assert!(verifies(p256.signing_key(), &signature));
+        assert!(p256.signing_key().public_key().verifies(SELF_CHECK, &signature));
     }
 }
 

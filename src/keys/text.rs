@@ -1,17 +1,25 @@
 //! From a text to its PEM blocks (RFC 7468), numbered as a person would count them.
+//!
+//! This is the one reader of key texts. The filter takes the keys from the blocks; `attest` moves the blocks about, by
+//! their byte ranges.
 
-use std::borrow::Cow;
+use std::ops::Range;
 
 use base64::Engine as _;
 use base64::alphabet;
+use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-use super::{BlockError, KeyError, MAX_BLOCKS};
+use super::accident::{self, BYTE_ORDER_MARK};
+use super::{BlockError, KeyError};
 
-/// Some editors put it first.
-const BYTE_ORDER_MARK: char = '\u{feff}';
-const BEGIN: &str = "-----BEGIN ";
+/// The most PEM blocks that one text may have, parameters included.
+pub const MAX_BLOCKS: usize = 100;
+
+pub(super) const BEGIN: &[u8] = b"-----BEGIN ";
+const END: &[u8] = b"-----END ";
+const DASHES: &[u8] = b"-----";
 
 /// Standard alphabet, padding or none: `base64`, `openssl base64` and secrets managers differ.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -19,21 +27,102 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// A key text: its PEM text, and the blocks in it. Wiped when dropped.
+pub struct KeyText {
+    pem: Zeroizing<Vec<u8>>,
+    base64: bool,
+    blocks: Vec<Block>,
+}
+
 /// One PEM block, decoded.
-pub(super) struct Block {
+pub struct Block {
     number: usize,
     label: String,
+    range: Range<usize>,
     encrypted: bool,
     der: Zeroizing<Vec<u8>>,
 }
 
+impl KeyText {
+    /// Reads raw PEM text, or standard base64 of it (padding and ASCII white space as one likes).
+    ///
+    /// # Errors
+    /// A [`KeyError`] that says what the text is instead, or names the first broken block; never its content.
+    pub fn read(text: &[u8]) -> Result<Self, KeyError> {
+        let (pem, base64) = match unpacked(text)? {
+            Some(pem) => (pem, true),
+            None => (Zeroizing::new(text.to_vec()), false),
+        };
+        if let Some(error) = accident::around(&pem) {
+            return Err(error);
+        }
+        let starts = block_starts(&pem);
+        match starts.len() {
+            0 => return Err(KeyError::NoBlock),
+            count if count > MAX_BLOCKS => return Err(KeyError::TooManyBlocks(count)),
+            _ => {}
+        }
+        let ends = starts.iter().copied().skip(1).chain([pem.len()]);
+        let blocks = starts.iter().zip(ends).enumerate();
+        let blocks = blocks.map(|(index, (start, limit))| Block::read(index + 1, &pem, *start..limit));
+        let blocks = blocks.collect::<Result<_, _>>()?;
+        Ok(Self { pem, base64, blocks })
+    }
+
+    /// The PEM text, byte for byte as it was given or was packed.
+    #[must_use]
+    pub fn pem(&self) -> &[u8] {
+        &self.pem
+    }
+
+    /// Whether the text was base64 of the PEM text.
+    #[must_use]
+    pub fn is_base64(&self) -> bool {
+        self.base64
+    }
+
+    /// The blocks, in order.
+    #[must_use]
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+}
+
 impl Block {
-    pub(super) fn number(&self) -> usize {
+    /// Reads the block that begins where the range does. The next one begins where the range ends.
+    fn read(number: usize, pem: &[u8], range: Range<usize>) -> Result<Self, KeyError> {
+        let text = pem.get(range.clone()).unwrap_or_default();
+        let frame = Frame::of(text);
+        let label = frame.as_ref().and_then(|frame| plain_label(frame.label));
+        let label = label.or_else(|| plain_label(label_line(text)?)).unwrap_or("unreadable label").to_owned();
+        let error = |label: &str, reason| KeyError::Block { number, label: label.to_owned(), reason };
+        let Some(frame) = frame else { return Err(error(&label, BlockError::BrokenPem)) };
+        let (headers, body) = frame.parts();
+        match decoded(body) {
+            Some(der) => {
+                let encrypted = is_encrypted(headers);
+                Ok(Self { number, label, range: range.start..range.start + frame.length, encrypted, der })
+            }
+            None => Err(error(&label, BlockError::BrokenPem)),
+        }
+    }
+
+    /// Its place in the text, from 1.
+    #[must_use]
+    pub fn number(&self) -> usize {
         self.number
     }
 
-    pub(super) fn label(&self) -> &str {
+    /// What stands in its `BEGIN` line.
+    #[must_use]
+    pub fn label(&self) -> &str {
         &self.label
+    }
+
+    /// Where it is in the PEM text, from the first dash to the last.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.range.clone()
     }
 
     /// Whether the block has the header lines of PEM's older encryption (RFC 1421, section 4.6.1.1).
@@ -45,80 +134,135 @@ impl Block {
         &self.der
     }
 
-    pub(super) fn error(&self, reason: BlockError) -> KeyError {
-        block_error(self.number, &self.label, reason)
+    /// An error that names this block.
+    #[must_use]
+    pub fn error(&self, reason: BlockError) -> KeyError {
+        KeyError::Block { number: self.number, label: self.label.clone(), reason }
     }
 }
 
-/// The blocks of a PEM text, or of the PEM text that a base64 text holds.
-pub(super) fn read(text: &[u8]) -> Result<Vec<Block>, KeyError> {
-    let pem = pem_text(text)?;
-    let starts = block_starts(&pem);
-    match starts.len() {
-        0 => return Err(KeyError::NoBlock),
-        count if count > MAX_BLOCKS => return Err(KeyError::TooManyBlocks(count)),
-        _ => {}
+/// DER as a PEM block with lines of 64 characters, wiped when dropped.
+#[must_use]
+pub fn write_block(label: &str, der: &[u8]) -> Zeroizing<String> {
+    let body = Zeroizing::new(STANDARD.encode(der));
+    let mut pem = Zeroizing::new(String::with_capacity(body.len() + body.len() / 64 + 2 * label.len() + 40));
+    pem.push_str(&format!("-----BEGIN {label}-----\n"));
+    for (index, character) in body.chars().enumerate() {
+        if index > 0 && index % 64 == 0 {
+            pem.push('\n');
+        }
+        pem.push(character);
     }
-    let ends = starts.iter().copied().skip(1).chain([pem.len()]);
-    starts
-        .iter()
-        .zip(ends)
-        .enumerate()
-        .map(|(index, (start, end))| read_block(index + 1, pem.get(*start..end).unwrap_or_default()))
-        .collect()
+    pem.push_str(&format!("\n-----END {label}-----\n"));
+    pem
 }
 
-fn pem_text(text: &[u8]) -> Result<Zeroizing<String>, KeyError> {
-    let text = String::from_utf8_lossy(text);
-    if text.trim().is_empty() {
-        return Err(KeyError::NoBlock);
+/// The PEM text that a base64 text holds; none if the text is PEM itself.
+fn unpacked(text: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
+    if contains(text, BEGIN) {
+        return Ok(None);
     }
-    if text.contains(BEGIN) {
-        return Ok(Zeroizing::new(text.into_owned()));
+    match unpack(text) {
+        Some(pem) if contains(&pem, BEGIN) => Ok(Some(pem)),
+        other => Err(accident::without_pem(text, other.as_deref().map(Vec::as_slice))),
     }
-    let packed: Zeroizing<Vec<u8>> = Zeroizing::new(text.bytes().filter(|byte| !is_white_space(*byte)).collect());
-    let decoded = Zeroizing::new(BASE64.decode(&*packed).map_err(|_| KeyError::NotBase64)?);
-    Ok(Zeroizing::new(String::from_utf8_lossy(&decoded).into_owned()))
+}
+
+/// What a base64 text holds, whatever it is; none if it is no base64.
+pub(super) fn unpack(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    let packed: Zeroizing<Vec<u8>> = Zeroizing::new(without_white_space(text));
+    BASE64.decode(&*packed).ok().map(Zeroizing::new)
+}
+
+fn without_white_space(text: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(text.len());
+    packed.extend(text.iter().copied().filter(|byte| !is_white_space(*byte)));
+    packed
 }
 
 /// ASCII's white space, with the vertical tab that Rust's definition leaves out.
-fn is_white_space(byte: u8) -> bool {
+pub(super) fn is_white_space(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0b
 }
 
 /// Where blocks begin: at the start of a line, as text around them may say anything, or right after another block, as
 /// files are joined whose last line has no end.
-fn block_starts(pem: &str) -> Vec<usize> {
-    pem.match_indices(BEGIN).map(|(start, _)| start).filter(|start| may_begin(pem, *start)).collect()
+fn block_starts(pem: &[u8]) -> Vec<usize> {
+    let mut starts = Vec::new();
+    let mut from = 0;
+    while let Some(found) = find(pem.get(from..).unwrap_or_default(), BEGIN) {
+        let start = from + found;
+        if may_begin(pem.get(..start).unwrap_or_default()) {
+            starts.push(start);
+        }
+        from = start + BEGIN.len();
+    }
+    starts
 }
 
-fn may_begin(pem: &str, index: usize) -> bool {
-    let before = pem.get(..index).unwrap_or_default();
-    let before = before.trim_end_matches([' ', '\t']);
-    before.is_empty() || before.ends_with(['\n', '\r', BYTE_ORDER_MARK]) || before.ends_with("-----")
+fn may_begin(before: &[u8]) -> bool {
+    let blanks = before.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let before = before.get(..before.len() - blanks).unwrap_or_default();
+    matches!(before.last(), None | Some(b'\n' | b'\r')) || before.ends_with(BYTE_ORDER_MARK) || before.ends_with(DASHES)
 }
 
-fn read_block(number: usize, text: &str) -> Result<Block, KeyError> {
-    let label = label(text);
-    let block = ::pem::parse(text).map_err(|_| block_error(number, &label, BlockError::BrokenPem))?;
-    let encrypted = block.headers().get("Proc-Type").is_some_and(|value| value.contains("ENCRYPTED"));
-    Ok(Block { number, label: label.into_owned(), encrypted, der: Zeroizing::new(block.into_contents()) })
+/// The lines that begin and end a block, and what is between them.
+struct Frame<'a> {
+    label: &'a [u8],
+    content: &'a [u8],
+    /// From the first dash to the last.
+    length: usize,
 }
 
-/// The label of the `BEGIN` line. A mangled line could carry key material: only what looks like a label is repeated.
-fn label(text: &str) -> Cow<'_, str> {
-    let label = text.strip_prefix(BEGIN).and_then(|rest| rest.split_once("-----")).map(|(label, _)| label);
-    match label {
-        Some(label) if is_plain(label) => Cow::Borrowed(label),
-        _ => Cow::Borrowed("unreadable label"),
+impl<'a> Frame<'a> {
+    fn of(text: &'a [u8]) -> Option<Self> {
+        let label = label_line(text)?;
+        let content_start = BEGIN.len() + label.len() + DASHES.len();
+        let content_end = content_start + find(text.get(content_start..)?, END)?;
+        let end_label = text.get(content_end + END.len()..)?.strip_prefix(label)?;
+        let length = content_end + END.len() + label.len() + DASHES.len();
+        end_label.starts_with(DASHES).then_some(Self { label, content: text.get(content_start..content_end)?, length })
+    }
+
+    /// Header lines, which have a colon, and the body: an empty line is between them.
+    fn parts(&self) -> (&'a [u8], &'a [u8]) {
+        if !self.content.contains(&b':') {
+            return (&[], self.content);
+        }
+        let empty_line = self.content.windows(2).position(|pair| pair == b"\n\n");
+        let empty_line = empty_line.or_else(|| self.content.windows(3).position(|three| three == b"\n\r\n"));
+        empty_line.and_then(|at| self.content.split_at_checked(at)).unwrap_or((&[], self.content))
     }
 }
 
-fn is_plain(label: &str) -> bool {
-    (1..=40).contains(&label.len())
-        && label.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ')
+/// The label of the `BEGIN` line, if the line is whole.
+fn label_line(text: &[u8]) -> Option<&[u8]> {
+    let rest = text.strip_prefix(BEGIN)?;
+    rest.get(..find(rest, DASHES)?)
 }
 
-fn block_error(number: usize, label: &str, reason: BlockError) -> KeyError {
-    KeyError::Block { number, label: label.to_owned(), reason }
+/// A mangled line could carry key material: only what looks like a label is repeated.
+fn plain_label(label: &[u8]) -> Option<&str> {
+    let is_plain = (1..=40).contains(&label.len())
+        && label.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ');
+    str::from_utf8(label).ok().filter(|_| is_plain)
+}
+
+fn is_encrypted(headers: &[u8]) -> bool {
+    let mut lines = headers.split(|byte| *byte == b'\n');
+    lines.any(|line| line.trim_ascii_start().starts_with(b"Proc-Type") && contains(line, b"ENCRYPTED"))
+}
+
+fn decoded(body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let packed = Zeroizing::new(without_white_space(body));
+    STANDARD.decode(&*packed).ok().map(Zeroizing::new)
+}
+
+pub(super) fn contains(text: &[u8], wanted: &[u8]) -> bool {
+    find(text, wanted).is_some()
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len()).position(|window| window == wanted)
 }

@@ -15,8 +15,8 @@ use crate::attester::{Attester, Changes, Decision, MAX_WAITING, Worker};
 use crate::config::{Config, ConfigError, Platform};
 use crate::host::{Level, ProcessHost as _};
 use crate::http::endpoint::Response;
+use crate::keys::active::ActiveKeyring;
 use crate::keys::feed::{Answer, KeyFeed as _, ListenerFeed};
-use crate::keys::ring::Keyring;
 
 /// What this module is, for whoever looks into a log or at the bytes.
 const VERSION: &str = concat!("attestation-filter ", env!("CARGO_PKG_VERSION"));
@@ -84,14 +84,14 @@ impl Plugin {
         Ok(())
     }
 
-    fn use_keys(&self, keyring: Option<Keyring>) {
+    fn use_keys(&self, keyring: Option<ActiveKeyring>) {
         if let (Some(keyring), Some(filter)) = (keyring, &self.filter) {
             filter.attester.use_keys(keyring);
         }
     }
 
     /// Has the feed do something, and looks again when it wants to.
-    fn with_feed(&mut self, act: impl FnOnce(&mut ListenerFeed, &Envoy) -> Option<Keyring>) {
+    fn with_feed(&mut self, act: impl FnOnce(&mut ListenerFeed, &Envoy) -> Option<ActiveKeyring>) {
         let Some(feed) = &mut self.feed else { return };
         if self.serves_requests.get() {
             feed.serves_requests();

@@ -1,4 +1,4 @@
-use attestation_filter::keys::{SigningKey, SigningKeys};
+use attestation_filter::keys::{Keyring, SigningKey};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256};
 use base64::Engine as _;
@@ -11,21 +11,21 @@ use crate::new_key::KeyType;
 const NOW: f64 = 1_700_000_000.0;
 
 struct Signer {
-    keys: SigningKeys,
+    keys: Keyring,
     kid: String,
     keyset: Keyset,
 }
 
 impl Signer {
     fn new(key_type: KeyType) -> Self {
-        let keys = SigningKeys::parse(key_type.generate().unwrap().as_bytes()).ok().unwrap();
-        let keyset = Keyset::parse(keys.published().json().as_bytes()).unwrap();
-        Self { kid: keys.signing_key().jwk().kid().to_owned(), keys, keyset }
+        let keys = Keyring::parse(key_type.generate().unwrap().as_bytes()).ok().unwrap();
+        let keyset = Keyset::parse(keys.keyset().json().as_bytes()).unwrap();
+        Self { kid: keys.signing_key().public_key().kid().to_owned(), keys, keyset }
     }
 
     fn sign(&self, claims: &Value) -> String {
         let random = SystemRandom::new();
-        let alg = self.keys.signing_key().jwk().alg();
+        let alg = self.keys.signing_key().public_key().alg();
         let input = unsigned(&json!({ "alg": alg, "kid": self.kid, "typ": "JWT" }), claims);
         let message = input.trim_end_matches('.');
         let signature = match self.keys.signing_key() {

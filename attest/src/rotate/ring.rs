@@ -7,22 +7,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use attestation_filter::keys::public::Jwk;
-use attestation_filter::keys::{BlockError, KeyError, SigningKeys};
+use attestation_filter::keys::{Block, Key, KeyText, Keyring, PublicKey};
 use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::pem_text::{self, Piece};
+use super::piece::{self, Piece};
 use crate::new_key::KeyType;
 use crate::private_file::Replaced;
 use crate::{key_file, private_file};
 
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 /// Envoy's default for `max_direct_response_body_size_bytes`, of which a key file is a case.
 const ENVOY_BODY_BYTES: usize = 4096;
 /// What `base64 key.pem` prints in a line.
@@ -30,14 +24,14 @@ const BASE64_LINE: usize = 76;
 
 /// One key of the file.
 pub(super) struct Entry {
-    jwk: Jwk,
+    key: PublicKey,
     private: bool,
     piece: Piece,
 }
 
 impl Entry {
     pub(super) fn kid(&self) -> &str {
-        self.jwk.kid()
+        self.key.kid()
     }
 
     /// Whether the private half is there, so that the key could sign.
@@ -75,9 +69,10 @@ impl Ring {
         key_file::read(&path)?;
         let lock = lock(&path)?;
         let original = key_file::read(&path)?;
-        key_file::parse(&original, &path)?;
-        let (packing, pem) = unpack(&original)?;
-        let (entries, tail) = read_entries(&pem).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = key_file::text(&original, &path)?;
+        key_file::keyring(&text, &path)?;
+        let packing = Packing::of(&text, &original);
+        let (entries, tail) = read_entries(&text)?;
         Ok(Self { path, original, entries, tail, packing, _lock: lock })
     }
 
@@ -111,13 +106,10 @@ impl Ring {
 
     /// The type of the key that signs, for a successor like it.
     pub(super) fn signer_type(&self) -> anyhow::Result<KeyType> {
-        let jwk: serde_json::Value = serde_json::from_str(self.signer()?.jwk.json())?;
-        let modulus = jwk.get("n").and_then(serde_json::Value::as_str).map_or(0, str::len);
-        // Four characters of base64 are three bytes: 342 for 2048 bits, 512 for 3072.
-        Ok(match modulus {
-            0 => KeyType::P256,
-            1..=342 => KeyType::Rsa2048,
-            343..=512 => KeyType::Rsa3072,
+        Ok(match self.signer()?.key.signature_bytes() {
+            64 => KeyType::P256,
+            ..=256 => KeyType::Rsa2048,
+            257..=384 => KeyType::Rsa3072,
             _ => KeyType::Rsa4096,
         })
     }
@@ -139,15 +131,14 @@ impl Ring {
     ///
     /// # Errors
     /// When the text is not exactly one private key, or the key is there already.
-    pub(super) fn append(&mut self, pem: &[u8]) -> anyhow::Result<String> {
-        let (_, pem) = unpack(pem)?;
-        let (mut entries, _) = read_entries(&pem)?;
-        let (Some(entry), true) = (entries.pop(), entries.is_empty()) else {
+    pub(super) fn append(&mut self, text: &KeyText) -> anyhow::Result<String> {
+        let (mut entries, _) = read_entries(text)?;
+        let (Some(entry), true) = (entries.pop().filter(Entry::is_private), entries.is_empty()) else {
             bail!("the key to stage must come alone; give a file with that one key");
         };
         let kid = entry.kid().to_owned();
         ensure!(!self.has(&kid), "kid {kid} is in the file already; stage a new key");
-        self.entries.push(Entry { piece: Piece::new(entry.piece.block()), ..entry });
+        self.entries.push(Entry { piece: entry.piece.without_text_before(), ..entry });
         Ok(kid)
     }
 
@@ -174,8 +165,8 @@ impl Ring {
     /// written. The file is as it was then.
     pub(super) fn save(&self) -> anyhow::Result<Saved> {
         let text = self.text();
-        let keys = SigningKeys::parse(&text).context("the new text would be no key file")?;
-        let kids: Vec<&str> = keys.published().keys().iter().map(Jwk::kid).collect();
+        let keyring = Keyring::parse(&text).context("the new text would be no key file")?;
+        let kids: Vec<&str> = keyring.keyset().keys().iter().map(PublicKey::kid).collect();
         ensure!(kids == self.kids(), "the new text would hold other keys than it should; please report this");
         let shown = self.path.display();
         let unchanged = fs::read(&self.path).map(Zeroizing::new).is_ok_and(|current| *current == *self.original);
@@ -187,7 +178,7 @@ impl Ring {
 
     fn text(&self) -> Zeroizing<Vec<u8>> {
         let pieces = self.entries.iter().map(|entry| entry.piece.text());
-        let pem = pem_text::join(pieces.chain([self.tail.as_slice()]));
+        let pem = piece::join(pieces.chain([self.tail.as_slice()]));
         match self.packing {
             Packing::Pem => pem,
             Packing::Base64 => pack(&pem, usize::MAX),
@@ -244,21 +235,18 @@ fn lock(path: &Path) -> anyhow::Result<File> {
     bail!("{} is being replaced over and over; find out by what, and run this again", path.display())
 }
 
-fn unpack(text: &[u8]) -> anyhow::Result<(Packing, Zeroizing<Vec<u8>>)> {
-    let is_pem = text.windows(11).any(|window| window == b"-----BEGIN ");
-    if is_pem {
-        return Ok((Packing::Pem, Zeroizing::new(text.to_vec())));
+impl Packing {
+    fn of(text: &KeyText, file: &[u8]) -> Self {
+        match (text.is_base64(), file.trim_ascii().contains(&b'\n')) {
+            (false, _) => Self::Pem,
+            (true, false) => Self::Base64,
+            (true, true) => Self::WrappedBase64,
+        }
     }
-    let trimmed = text.trim_ascii();
-    let packing = if trimmed.contains(&b'\n') { Packing::WrappedBase64 } else { Packing::Base64 };
-    let packed: Zeroizing<Vec<u8>> =
-        Zeroizing::new(trimmed.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect());
-    let pem = BASE64.decode(&*packed).map_err(|_| anyhow!("neither PEM nor base64 of PEM"))?;
-    Ok((packing, Zeroizing::new(pem)))
 }
 
 fn pack(pem: &[u8], width: usize) -> Zeroizing<Vec<u8>> {
-    let encoded = Zeroizing::new(BASE64.encode(pem));
+    let encoded = Zeroizing::new(STANDARD.encode(pem));
     let mut lines = Zeroizing::new(Vec::with_capacity(encoded.len() + encoded.len() / width.max(1) + 2));
     for line in encoded.as_bytes().chunks(width) {
         lines.extend_from_slice(line);
@@ -267,40 +255,23 @@ fn pack(pem: &[u8], width: usize) -> Zeroizing<Vec<u8>> {
     lines
 }
 
-/// Reads every block by itself, as the filter reads it.
-fn read_entries(pem: &[u8]) -> anyhow::Result<(Vec<Entry>, Zeroizing<Vec<u8>>)> {
-    let (pieces, tail) = pem_text::cut(pem);
-    let private = pieces.iter().find(|piece| SigningKeys::parse(piece.block()).is_ok());
-    let private = private.map(|piece| Zeroizing::new(piece.block().to_vec())).unwrap_or_default();
+/// The keys of a text, each with its piece of it, and what follows the last.
+fn read_entries(text: &KeyText) -> anyhow::Result<(Vec<Entry>, Zeroizing<Vec<u8>>)> {
+    let (pieces, tail) = piece::cut(text.pem(), text.blocks().iter().map(Block::range));
     let mut entries = Vec::new();
     let mut parameters: Option<Piece> = None;
-    for piece in pieces {
-        let key = read_key(piece.block(), &private)?;
+    for (block, piece) in text.blocks().iter().zip(pieces) {
         let piece = match parameters.take() {
             Some(before) => piece.after(&before),
             None => piece,
         };
-        match key {
-            Some((jwk, private)) => entries.push(Entry { jwk, private, piece }),
+        match Key::of(block).map_err(|reason| block.error(reason))? {
+            Some(key) => entries.push(Entry { key: key.public_key().clone(), private: key.is_private(), piece }),
             None => parameters = Some(piece),
         }
     }
-    let tail = pem_text::join(parameters.iter().map(Piece::text).chain([tail.as_slice()]));
+    let tail = piece::join(parameters.iter().map(Piece::text).chain([tail.as_slice()]));
     Ok((entries, tail))
-}
-
-/// The key of a block, and whether it is private; none for curve parameters. The filter reads a public key only
-/// after a private one, so it is given one.
-fn read_key(block: &[u8], private: &[u8]) -> anyhow::Result<Option<(Jwk, bool)>> {
-    match SigningKeys::parse(block) {
-        Ok(keys) => Ok(Some((keys.signing_key().jwk(), true))),
-        Err(KeyError::NoKey) => Ok(None),
-        Err(KeyError::Block { reason: BlockError::PublicKeyFirst, .. }) => {
-            let keys = SigningKeys::parse(&pem_text::join([private, block]))?;
-            Ok(keys.published().keys().last().map(|jwk| (jwk.clone(), false)))
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 #[cfg(test)]

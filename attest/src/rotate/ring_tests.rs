@@ -24,13 +24,17 @@ fn pem() -> String {
 }
 
 fn kid(pem: &str) -> String {
-    SigningKeys::parse(pem.as_bytes()).ok().unwrap().signing_key().jwk().kid().to_owned()
+    Keyring::parse(pem.as_bytes()).ok().unwrap().signing_key().public_key().kid().to_owned()
 }
 
 fn public(pem: &str) -> String {
-    let keys = SigningKeys::parse(pem.as_bytes()).ok().unwrap();
+    let keys = Keyring::parse(pem.as_bytes()).ok().unwrap();
     let attestation_filter::keys::SigningKey::P256(key) = keys.signing_key() else { panic!("not P-256") };
     key.public_key_pem()
+}
+
+fn append(ring: &mut Ring, text: &str) -> anyhow::Result<String> {
+    ring.append(&KeyText::read(text.as_bytes())?)
 }
 
 const PARAMETERS: &str = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
@@ -56,7 +60,7 @@ fn a_public_key_of_the_signer_is_the_same_key() {
     let mut ring = Ring::open(&path).unwrap();
     assert_eq!(ring.kids(), [kid(&a)]);
     let b = pem();
-    ring.append(b.as_bytes()).unwrap();
+    append(&mut ring, &b).unwrap();
     ring.put_first(&kid(&b)).unwrap();
     ring.save().unwrap();
     drop(ring);
@@ -70,15 +74,15 @@ fn a_public_key_of_the_signer_is_the_same_key() {
 fn base64_stays_base64() {
     let (keys, a, b) = (Keys::new(), pem(), pem());
     for (packed, wrapped) in
-        [(BASE64.encode(&a), false), (String::from_utf8(pack(a.as_bytes(), BASE64_LINE).to_vec()).unwrap(), true)]
+        [(STANDARD.encode(&a), false), (String::from_utf8(pack(a.as_bytes(), BASE64_LINE).to_vec()).unwrap(), true)]
     {
         let path = keys.file(&packed);
         let mut ring = Ring::open(&path).unwrap();
-        ring.append(b.as_bytes()).unwrap();
+        append(&mut ring, &b).unwrap();
         ring.save().unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count() > 1, wrapped);
-        assert_eq!(*unpack(text.as_bytes()).unwrap().1, format!("{a}{b}").into_bytes());
+        assert_eq!(KeyText::read(text.as_bytes()).ok().unwrap().pem(), format!("{a}{b}").as_bytes());
     }
 }
 
@@ -89,7 +93,7 @@ fn a_link_stays_a_link() {
     let link = keys.directory.path().join("link.pem");
     std::os::unix::fs::symlink("key.pem", &link).unwrap();
     let mut ring = Ring::open(&link).unwrap();
-    ring.append(b.as_bytes()).unwrap();
+    append(&mut ring, &b).unwrap();
     ring.save().unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("{a}{b}"));
@@ -102,7 +106,7 @@ fn two_rotations_at_once_are_refused() {
     let mut ring = Ring::open(&path).unwrap();
     let error = |result: anyhow::Result<Ring>| result.err().unwrap().to_string();
     assert!(error(Ring::open(&path)).contains("another attest rotate"));
-    ring.append(pem().as_bytes()).unwrap();
+    append(&mut ring, &pem()).unwrap();
     let saved = ring.save().unwrap();
     drop(ring);
     assert!(error(Ring::open(&path)).contains("another attest rotate"));
@@ -116,7 +120,7 @@ fn a_file_that_changed_meanwhile_is_not_overwritten() {
     let path = keys.file(&a);
     let mut ring = Ring::open(&path).unwrap();
     fs::write(&path, &b).unwrap();
-    ring.append(pem().as_bytes()).unwrap();
+    append(&mut ring, &pem()).unwrap();
     assert!(ring.save().err().unwrap().to_string().contains("changed by something else"));
     assert_eq!(fs::read_to_string(&path).unwrap(), b);
 }
@@ -125,9 +129,48 @@ fn a_file_that_changed_meanwhile_is_not_overwritten() {
 fn only_one_new_private_key_is_appended() {
     let (keys, a, b) = (Keys::new(), pem(), pem());
     let mut ring = Ring::open(&keys.file(&a)).unwrap();
-    for wrong in [a.clone(), public(&b), format!("{b}{a}"), "nothing".to_owned()] {
-        assert!(ring.append(wrong.as_bytes()).is_err());
+    for wrong in [a.clone(), public(&b), format!("{b}{a}"), PARAMETERS.to_owned()] {
+        assert!(append(&mut ring, &wrong).is_err());
     }
-    ring.append(format!("# comment\n{PARAMETERS}{b}").as_bytes()).unwrap();
+    append(&mut ring, &format!("# comment\n{PARAMETERS}{b}")).unwrap();
     assert_eq!(*ring.text(), format!("{a}{b}").into_bytes());
+}
+
+/// What the filter publishes of a text, and what a rotation finds in it; none if it is refused.
+fn both_readings(text: &[u8]) -> [Option<Vec<String>>; 2] {
+    let filter = Keyring::parse(text).ok();
+    let filter = filter.map(|keyring| keyring.keyset().keys().iter().map(|key| key.kid().to_owned()).collect());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key.pem");
+    fs::write(&path, text).unwrap();
+    [filter, Ring::open(&path).ok().map(|ring| ring.kids())]
+}
+
+proptest::proptest! {
+    #[test]
+    fn the_filter_and_a_rotation_see_the_same_keys(
+        parts in proptest::collection::vec(0_usize..13, 1..8),
+        packing in 0..3,
+        change in proptest::option::of((proptest::prelude::any::<proptest::sample::Index>(), proptest::prelude::any::<u8>())),
+    ) {
+        let (a, b) = (pem(), pem());
+        let windows = b.replace('\n', "\r\n");
+        let parts: Vec<String> = parts.into_iter().map(|part| {
+            let parts =
+                [&a, &b, &windows, a.trim(), &public(&a), &public(&b), PARAMETERS, "\u{feff}", "\u{b}", "\n", "\r", "# é", "\""];
+            parts[part].to_owned()
+        }).collect();
+        let text = parts.concat();
+        let mut text = match packing {
+            0 => text.into_bytes(),
+            1 => STANDARD.encode(text).into_bytes(),
+            _ => pack(text.as_bytes(), BASE64_LINE).to_vec(),
+        };
+        if let Some((index, byte)) = change.filter(|_| !text.is_empty()) {
+            let at = index.index(text.len());
+            text[at] = byte;
+        }
+        let [filter, rotation] = both_readings(&text);
+        proptest::prop_assert_eq!(filter, rotation);
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
+use attestation_filter::keys::KeyText;
 
 use super::fleet::{FleetArgs, Requirement};
 use super::record::{Phase, Promoted, Staged};
@@ -58,13 +59,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     args.fleet.ensure(&requirement, &mut rotation.record)?;
     let kid = match &args.key {
         Some(path) => {
-            let text = key_file::read(path)?;
-            key_file::parse(&text, path)?;
+            let text = key_file::text(&key_file::read(path)?, path)?;
+            key_file::keyring(&text, path)?;
             rotation.ring.append(&text)?
         }
         None => {
             let key_type = args.key_type.map_or_else(|| rotation.ring.signer_type(), Ok)?;
-            rotation.ring.append(key_type.generate()?.as_bytes())?
+            rotation.ring.append(&KeyText::read(key_type.generate()?.as_bytes())?)?
         }
     };
     let saved = rotation.ring.save()?;

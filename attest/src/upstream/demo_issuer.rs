@@ -52,7 +52,7 @@ impl DemoIssuer {
             bail!("{cookie:?} is no name for a cookie; use letters, digits, _ and -");
         }
         let der = key.pkcs8_der().ok().context("cannot encode the demo issuer's key")?;
-        let kid = keys.signing_key().jwk().kid().to_owned();
+        let kid = keys.signing_key().public_key().kid().to_owned();
         Ok(Self { key: EncodingKey::from_ec_der(&der), kid, cookie: cookie.to_owned() })
     }
 
@@ -107,7 +107,7 @@ mod tests {
         let cookie = issuer.sign_in("zoe").unwrap().unwrap();
         let token = cookie.strip_prefix("demo_user=").unwrap().split(';').next().unwrap();
         let keys = key_file::parse(&key_file::read(&path).unwrap(), &path).unwrap();
-        let keyset = Keyset::parse(keys.published().json().as_bytes()).unwrap();
+        let keyset = Keyset::parse(keys.keyset().json().as_bytes()).unwrap();
         let expected = Expected { issuers: vec![ISSUER.to_owned()], ..Expected::default() };
         let verdict = check(token, &keyset, &expected, clock::now());
         assert!(verdict.is_good(), "{:?}", verdict.faults);

@@ -123,8 +123,8 @@ fn a_key_that_signs_elsewhere_is_left_alone() {
 }
 
 fn public_pem(keys: &Keys) -> String {
-    use attestation_filter::keys::{SigningKey, SigningKeys};
-    match SigningKeys::parse(keys.text().as_bytes()).ok().unwrap().signing_key() {
+    use attestation_filter::keys::{Keyring, SigningKey};
+    match Keyring::parse(keys.text().as_bytes()).ok().unwrap().signing_key() {
         SigningKey::P256(key) => key.public_key_pem(),
         SigningKey::Rsa(_) => panic!("not P-256"),
     }
@@ -354,4 +354,32 @@ fn a_kill_at_any_time_loses_nothing() {
     done(&rotate("promote", &keys, &[]));
     done(&rotate("retire", &keys, &[]));
     assert_eq!(fs::read_dir(keys.directory.path()).unwrap().count(), 1, "what the killed ones left is cleared away");
+}
+
+/// What `jwks` reads, every step reads.
+#[test]
+fn a_text_that_jwks_reads_is_rotated_too() {
+    use base64::Engine as _;
+    let forms = |text: &str| {
+        let packed = base64::engine::general_purpose::STANDARD.encode(text);
+        [
+            ("a byte-order mark", format!("\u{feff}{text}").into_bytes()),
+            ("a vertical tab in base64", format!("{}\u{b}{}", &packed[..40], &packed[40..]).into_bytes()),
+            ("a byte-order mark before base64", format!("\u{feff}{packed}").into_bytes()),
+            ("Latin-1 in a comment", [b"# Schl\xfcssel\n", text.as_bytes()].concat()),
+        ]
+    };
+    for form in 0..4 {
+        let keys = Keys::new();
+        let old = keys.kids()[0].clone();
+        let (what, bytes) = forms(&keys.text())[form].clone();
+        fs::write(&keys.path, bytes).unwrap();
+        assert_eq!(run(&["jwks", keys.file()]).code, 0, "{what}");
+        for (step, count) in [("stage", 2), ("promote", 2), ("retire", 1)] {
+            let said = rotate(step, &keys, &[]);
+            assert_eq!(said.code, 0, "{what}: {step}: {}", said.all());
+            assert_eq!(keys.kids().len(), count, "{what}: {step}");
+        }
+        assert!(!keys.kids().contains(&old), "{what}");
+    }
 }

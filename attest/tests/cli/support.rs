@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use attestation_filter::keys::{SigningKey, SigningKeys};
+use attestation_filter::keys::{Keyring, SigningKey};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256};
 use base64::Engine as _;
@@ -97,7 +97,7 @@ impl Keys {
     }
 
     pub(crate) fn keyset(&self) -> String {
-        SigningKeys::parse(&fs::read(&self.path).unwrap()).ok().unwrap().published().json()
+        Keyring::parse(&fs::read(&self.path).unwrap()).ok().unwrap().keyset().json()
     }
 
     /// Another file of the directory, with this content.
@@ -108,14 +108,14 @@ impl Keys {
     }
 
     pub(crate) fn sign(&self, claims: &Value) -> String {
-        let keys = SigningKeys::parse(&fs::read(&self.path).unwrap()).ok().unwrap();
-        let jwk = keys.signing_key().jwk();
-        let header = json!({ "alg": jwk.alg(), "kid": jwk.kid(), "typ": "JWT" });
+        let keys = Keyring::parse(&fs::read(&self.path).unwrap()).ok().unwrap();
+        let key = keys.signing_key().public_key();
+        let header = json!({ "alg": key.alg(), "kid": key.kid(), "typ": "JWT" });
         self.sign_with_header(&header, claims)
     }
 
     pub(crate) fn sign_with_header(&self, header: &Value, claims: &Value) -> String {
-        let keys = SigningKeys::parse(&fs::read(&self.path).unwrap()).ok().unwrap();
+        let keys = Keyring::parse(&fs::read(&self.path).unwrap()).ok().unwrap();
         let message = format!("{}.{}", encode(header), encode(claims));
         let signature = sign(keys.signing_key(), message.as_bytes());
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
@@ -123,8 +123,8 @@ impl Keys {
 }
 
 pub(crate) fn kids(pem: &[u8]) -> Vec<String> {
-    match SigningKeys::parse(pem) {
-        Ok(keys) => keys.published().keys().iter().map(|key| key.kid().to_owned()).collect(),
+    match Keyring::parse(pem) {
+        Ok(keys) => keys.keyset().keys().iter().map(|key| key.kid().to_owned()).collect(),
         Err(error) => panic!("{error}"),
     }
 }

@@ -1,21 +1,21 @@
-//! P-256 keys (FIPS 186-5) from SEC1 (RFC 5915), PKCS#8 (RFC 5958) and SPKI (RFC 5480).
+//! P-256 keys (FIPS 186-5) from SEC1 (RFC 5915) and PKCS#8 (RFC 5958).
 
-use der::asn1::ObjectIdentifier;
-use der::{Decode as _, Encode as _};
-use p256::pkcs8::{AlgorithmIdentifierRef, EncodePrivateKey as _, PrivateKeyInfoRef};
-use p256::{PublicKey, SecretKey};
+use der::asn1::AnyRef;
+use der::{Decode as _, Reader as _, SliceReader, Tagged as _};
+use p256::SecretKey;
+use p256::pkcs8::{EncodePrivateKey as _, PrivateKeyInfoRef};
 use sec1::EcPrivateKey;
-use spki::SubjectPublicKeyInfoRef;
 use zeroize::Zeroizing;
 
-use crate::keys::BlockError;
+use crate::keys::public::PublicKey;
+use crate::keys::text::write_block;
+use crate::keys::{BlockError, algorithm};
 
-/// `id-ecPublicKey`.
-pub(super) const ALGORITHM: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-/// `prime256v1`, alias `secp256r1`, alias P-256.
-const CURVE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const SEC1: &str = "SEC1 EC private key";
+/// The tag of the parameters in a SEC1 structure: `[0]`, explicit.
+const PARAMETERS: der::Tag = der::Tag::ContextSpecific { constructed: true, number: der::TagNumber(0) };
 
-/// A P-256 private key whose public half is known and fits.
+/// A P-256 private key whose public half is known and fits. Wiped when dropped.
 pub struct P256Key {
     secret: SecretKey,
     public: PublicKey,
@@ -25,50 +25,50 @@ impl P256Key {
     /// The key with this big-endian private number; none if it is zero or not below the order of the group.
     #[must_use]
     pub fn from_scalar(scalar: &[u8; 32]) -> Option<Self> {
-        let secret = SecretKey::from_slice(scalar).ok()?;
-        Some(Self { public: secret.public_key(), secret })
+        SecretKey::from_slice(scalar).ok().map(Self::new)
     }
 
     pub(super) fn from_sec1(der: &[u8]) -> Result<Self, BlockError> {
-        let key = EcPrivateKey::from_der(der).map_err(|_| BlockError::Malformed("SEC1 EC private key"))?;
-        let curve = key.parameters.and_then(|parameters| parameters.named_curve()).ok_or(BlockError::NoCurve)?;
-        Self::on_curve(curve, &key)
+        algorithm::must_be_p256(Some(sec1_parameters(der)?.ok_or(BlockError::NoCurve)?))?;
+        Self::checked(&algorithm::read(der, SEC1)?)
     }
 
     pub(super) fn from_pkcs8(info: &PrivateKeyInfoRef<'_>) -> Result<Self, BlockError> {
-        let key = EcPrivateKey::from_der(info.private_key.as_bytes())
-            .map_err(|_| BlockError::Malformed("PKCS#8 EC private key"))?;
-        let key = Self::on_curve(named_curve(&info.algorithm)?, &key)?;
+        algorithm::must_be_p256(info.algorithm.parameters)?;
+        let inner = info.private_key.as_bytes();
+        if let Some(parameters) = sec1_parameters(inner)? {
+            algorithm::must_be_p256(Some(parameters))?;
+        }
+        let key = Self::checked(&algorithm::read(inner, SEC1)?)?;
         // Version 2 of the structure (RFC 5958) may have the public key a second time.
         match info.public_key {
-            Some(outer) if PublicKey::from_sec1_bytes(outer.raw_bytes()).ok() != Some(key.public) => {
-                Err(BlockError::Mismatch)
-            }
-            _ => Ok(key),
+            Some(outer) => key.with_half(outer.raw_bytes()),
+            None => Ok(key),
         }
     }
 
-    fn on_curve(curve: ObjectIdentifier, key: &EcPrivateKey<'_>) -> Result<Self, BlockError> {
-        if curve != CURVE {
-            return Err(BlockError::OtherCurve(curve));
-        }
-        if let Some(inner) = key.parameters.and_then(|parameters| parameters.named_curve())
-            && inner != CURVE
-        {
-            return Err(BlockError::OtherCurve(inner));
-        }
+    fn checked(key: &EcPrivateKey<'_>) -> Result<Self, BlockError> {
         let secret = SecretKey::from_slice(key.private_key).map_err(|_| BlockError::OutOfRange)?;
-        let public = secret.public_key();
         match key.public_key {
-            Some(bytes) if PublicKey::from_sec1_bytes(bytes).ok() != Some(public) => Err(BlockError::Mismatch),
-            _ => Ok(Self { secret, public }),
+            Some(public) => Self::new(secret).with_half(public),
+            None => Ok(Self::new(secret)),
         }
+    }
+
+    fn new(secret: SecretKey) -> Self {
+        Self { public: PublicKey::p256(&secret.public_key()), secret }
+    }
+
+    /// This key, if an encoded point (SEC 1, section 2.3.3) is its public half.
+    fn with_half(self, point: &[u8]) -> Result<Self, BlockError> {
+        let half = p256::PublicKey::from_sec1_bytes(point).map_err(|_| BlockError::Mismatch)?;
+        if PublicKey::p256(&half) == self.public { Ok(self) } else { Err(BlockError::Mismatch) }
     }
 
     /// The public half.
     #[must_use]
-    pub fn public_key(&self) -> PublicKey {
-        self.public
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public
     }
 
     /// The key for ECDSA.
@@ -95,26 +95,25 @@ impl P256Key {
     /// The public half as PEM (`PUBLIC KEY`, RFC 7468 section 13), for logs and for people.
     #[must_use]
     pub fn public_key_pem(&self) -> String {
-        let der = p256::pkcs8::EncodePublicKey::to_public_key_der(&self.public)
-            .map(|document| document.as_bytes().to_vec())
-            .unwrap_or_default();
-        let lines = ::pem::EncodeConfig::new().set_line_ending(::pem::LineEnding::LF);
-        ::pem::encode_config(&::pem::Pem::new("PUBLIC KEY", der), lines)
+        let der = p256::pkcs8::EncodePublicKey::to_public_key_der(&self.secret.public_key());
+        let der = der.map(|document| document.as_bytes().to_vec()).unwrap_or_default();
+        write_block("PUBLIC KEY", &der).to_string()
     }
 }
 
-pub(super) fn public_key_from_spki(info: &SubjectPublicKeyInfoRef<'_>) -> Result<PublicKey, BlockError> {
-    let algorithm = info.algorithm.to_der().map_err(|_| BlockError::Malformed("SubjectPublicKeyInfo"))?;
-    let algorithm =
-        AlgorithmIdentifierRef::from_der(&algorithm).map_err(|_| BlockError::Malformed("SubjectPublicKeyInfo"))?;
-    match named_curve(&algorithm)? {
-        CURVE => PublicKey::from_sec1_bytes(info.subject_public_key.raw_bytes()).map_err(|_| BlockError::NotOnCurve),
-        other => Err(BlockError::OtherCurve(other)),
-    }
-}
-
-/// The curve that an algorithm identifier names; explicit parameters (RFC 3279) are none.
-fn named_curve(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<ObjectIdentifier, BlockError> {
-    let parameters = algorithm.parameters.ok_or(BlockError::NoCurve)?;
-    parameters.decode_as::<ObjectIdentifier>().map_err(|_| BlockError::NoCurve)
+/// The parameters of a SEC1 structure: the name of a curve, as a rule.
+fn sec1_parameters(der: &[u8]) -> Result<Option<AnyRef<'_>>, BlockError> {
+    let found = SliceReader::new(der).and_then(|mut reader| {
+        reader.sequence(|body| {
+            let mut parameters = None;
+            while !body.is_finished() {
+                let member = AnyRef::decode(body)?;
+                if member.tag() == PARAMETERS {
+                    parameters = Some(AnyRef::from_der(member.value())?);
+                }
+            }
+            Ok(parameters)
+        })
+    });
+    found.map_err(|_: der::Error| BlockError::Malformed(SEC1))
 }
