@@ -17,3 +17,6 @@ pub use private::{P256Key, RsaKey, SigningKey};
 pub use public::{Keyset, PublicKey};
 pub use ring::{Key, Keyring};
 pub use text::{Block, KeyText, MAX_BLOCKS, write_block};
+
+#[cfg(test)]
+mod tools_tests;

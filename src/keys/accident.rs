@@ -1,7 +1,7 @@
 //! What people give for a key text by mistake. Each is named for what it is, so that the error can say the cure.
 
 use super::KeyError;
-use super::text::{BEGIN, contains, is_white_space, unpack};
+use super::text::{BEGIN, contains, find, is_white_space, unpack};
 
 /// U+FEFF in UTF-8. Some editors put it first.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -25,7 +25,7 @@ pub(super) fn without_pem(text: &[u8], decoded: Option<&[u8]>) -> KeyError {
         return KeyError::Path;
     }
     if is_der(text) || decoded.is_some_and(is_der) {
-        return KeyError::Der;
+        return KeyError::Binary;
     }
     if given.first() == Some(&b'{') {
         return KeyError::Json;
@@ -40,15 +40,23 @@ pub(super) fn without_pem(text: &[u8], decoded: Option<&[u8]>) -> KeyError {
 /// What stands right before the first block and keeps it from being one. Blocks after it could be read without it, and
 /// another key would sign than the one that was meant.
 pub(super) fn around(pem: &[u8]) -> Option<KeyError> {
-    let text = pem.strip_prefix(BYTE_ORDER_MARK).unwrap_or(pem).trim_ascii_start();
-    let rest = text.strip_prefix(b"\"").or_else(|| text.strip_prefix(b"'"));
-    let quoted = rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(BEGIN));
-    let escaped = has_escaped_lines(text) && (quoted || text.starts_with(BEGIN));
-    match (escaped, quoted) {
-        (true, _) => Some(KeyError::EscapedLines),
-        (_, true) => Some(KeyError::Quoted),
+    let text = pem.strip_prefix(BYTE_ORDER_MARK).unwrap_or(pem);
+    let (before, block) = text.split_at_checked(find(text, BEGIN)?)?;
+    let quoted = is_open_quote(before.trim_ascii_end());
+    let escaped = has_escaped_lines(block) && (quoted || before.trim_ascii().is_empty());
+    match (quoted && before.trim_ascii_start().starts_with(b"{"), escaped, quoted) {
+        (true, ..) => Some(KeyError::Json),
+        (_, true, _) => Some(KeyError::EscapedLines),
+        (.., true) => Some(KeyError::Quoted),
         _ => None,
     }
+}
+
+/// Whether a text ends with a quote that begins its line, or the value of an assignment, or of a member.
+fn is_open_quote(text: &[u8]) -> bool {
+    let Some((b'"' | b'\'', before)) = text.split_last() else { return false };
+    let line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+    matches!(line.last(), None | Some(b'=' | b':'))
 }
 
 /// A line end written as backslash and `n` right after a `BEGIN` line; base64 has no backslash.
@@ -117,7 +125,7 @@ mod tests {
             [&escaped, &windows, &format!("\"{escaped}\""), &format!("'{escaped}\\n'"), &STANDARD.encode(&escaped)]
         {
             let error = error(text);
-            assert!(error.contains(r"\n") && error.contains("line breaks"), "{error}");
+            assert!(error.starts_with(r"\n is written out") && !error.contains('\n'), "{error}");
         }
     }
 
@@ -127,6 +135,9 @@ mod tests {
             for text in [pem(), KEY_A.trim().to_owned()] {
                 assert!(error(format!("{quote}{text}{quote}\n")).contains("quotes"), "{text}");
             }
+            assert!(error(format!("# env\nSIGNING_KEY = {quote}{}{quote}\n", pem())).contains("quotes"));
+            let remark = format!("# what follows {quote}-----BEGIN \n{}", pem());
+            assert!(Keyring::parse(remark.as_bytes()).is_ok(), "text outside blocks may say anything");
         }
     }
 
@@ -161,8 +172,8 @@ mod tests {
     #[test]
     fn binary_and_json_keys_are_named() {
         let der = ::pem::parse(pem()).unwrap().into_contents();
-        assert!(error(&der).contains("DER"));
-        assert!(error(STANDARD.encode(&der)).contains("DER"));
+        assert!(error(&der).contains("binary"));
+        assert!(error(STANDARD.encode(&der)).contains("binary"));
         assert!(error(r#"{"kty":"EC","crv":"P-256"}"#).contains("JSON"));
     }
 }

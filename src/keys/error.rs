@@ -9,7 +9,7 @@ pub enum KeyError {
     NotBase64,
     /// A JSON or shell string that was not unescaped.
     #[error(
-        r"\n is written out where line breaks belong; put real line breaks there and no quotes around the text, or give \
+        "\\n is written out where line breaks belong; put real line breaks there and no quotes around the text, or give \
          base64 of the PEM text"
     )]
     EscapedLines,
@@ -25,11 +25,14 @@ pub enum KeyError {
     /// The name of a file in the place of its content.
     #[error("a path where a key belongs; a path is given as signing_key_file")]
     Path,
-    /// The binary form.
-    #[error("a key in DER, the binary form; convert it to PEM with: openssl pkey -inform DER -in FILE -out key.pem")]
-    Der,
+    /// DER, PKCS#12.
+    #[error(
+        "a binary file; convert it to PEM, DER with: openssl pkey -inform DER -in FILE -out key.pem, PKCS#12 with: \
+         openssl pkcs12 -nocerts -nodes -in FILE -out key.pem"
+    )]
+    Binary,
     /// A JWK, or what a cloud gives for a service account.
-    #[error("JSON; allowed are PEM text and standard base64 of it")]
+    #[error("JSON; give the private key alone, as PEM text with real line breaks")]
     Json,
     /// There is not one `-----BEGIN …-----` line.
     #[error("no PEM block; allowed are PEM text and standard base64 of it")]

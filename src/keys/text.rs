@@ -263,6 +263,6 @@ pub(super) fn contains(text: &[u8], wanted: &[u8]) -> bool {
     find(text, wanted).is_some()
 }
 
-fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+pub(super) fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
     text.windows(wanted.len()).position(|window| window == wanted)
 }

@@ -48,7 +48,7 @@ impl P256Key {
     }
 
     fn checked(key: &EcPrivateKey<'_>) -> Result<Self, BlockError> {
-        let secret = SecretKey::from_slice(key.private_key).map_err(|_| BlockError::OutOfRange)?;
+        let secret = secret(key.private_key).ok_or(BlockError::OutOfRange)?;
         match key.public_key {
             Some(public) => Self::new(secret).with_half(public),
             None => Ok(Self::new(secret)),
@@ -99,6 +99,17 @@ impl P256Key {
         let der = der.map(|document| document.as_bytes().to_vec()).unwrap_or_default();
         write_block("PUBLIC KEY", &der).to_string()
     }
+}
+
+/// A private number, big-endian. RFC 5915 asks for 32 bytes; GnuTLS puts a zero before many, OpenSSL once left out the
+/// zeros that they begin with.
+fn secret(number: &[u8]) -> Option<SecretKey> {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    let number = number.get(zeros..)?;
+    let mut scalar = Zeroizing::new([0; 32]);
+    let start = scalar.len().checked_sub(number.len())?;
+    scalar.get_mut(start..)?.copy_from_slice(number);
+    SecretKey::from_slice(&*scalar).ok()
 }
 
 /// The parameters of a SEC1 structure: the name of a curve, as a rule.
