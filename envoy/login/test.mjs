@@ -35,14 +35,18 @@ async function withoutASession() {
     'no session': {}, 'a forged assertion': forged, 'forged cookies': { ...forged, cookie: cookies(none) },
     'a bearer token': { authorization: `Bearer ${unsigned()}` },
   })) {
-    for (const path of ['/', '/.well-known/pomerium/other', '/healthz/', '//healthz', '/x/../.well-known/pomeriumx']) {
+    for (const path of ['/', '/.well-known/pomerium/other', '/healthz/', '//other', '/x/../.well-known/pomeriumx']) {
       const answer = await get(path, headers);
       assert.equal(answer.status, 302, `${what}, ${path}`);
       assert.match(answer.headers.location, new RegExp(`^${example.provider}/auth\\?`), `${what}, ${path}`);
     }
   }
   assert.equal((await get('/', { accept: 'application/json' })).status, 401, 'a script is not redirected');
+  for (const path of ['/healthz%2f..%2fadmin', '/.well-known/pomerium%2f..%2fadmin']) {
+    assert.equal((await get(path)).status, 400, `${path}: a slash in disguise is refused`);
+  }
   assert.equal((await get('/healthz', forged)).status, 200);
+  assert.equal((await get('//healthz', forged)).status, 200, 'the same path');
   assert.equal((await get('/.well-known/pomerium/jwks.json')).json().keys.length, 1, 'the keyset needs no login');
   assert.equal((await get('/.well-known/pomerium')).status, 200);
   assert.equal(visits().length, 0, 'nobody has reached the app');

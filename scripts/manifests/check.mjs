@@ -18,6 +18,8 @@ const KINDS = {
   "networking.istio.io/v1alpha3 EnvoyFilter": "@kubernetes-models/istio/networking.istio.io/v1alpha3/EnvoyFilter",
   "security.istio.io/v1 RequestAuthentication":
     "@kubernetes-models/istio/security.istio.io/v1/RequestAuthentication",
+  "gateway.envoyproxy.io/v1alpha1 ClientTrafficPolicy":
+    "@kubernetes-models/envoy-gateway/gateway.envoyproxy.io/v1alpha1/ClientTrafficPolicy",
   "gateway.envoyproxy.io/v1alpha1 EnvoyExtensionPolicy":
     "@kubernetes-models/envoy-gateway/gateway.envoyproxy.io/v1alpha1/EnvoyExtensionPolicy",
   "gateway.envoyproxy.io/v1alpha1 EnvoyProxy":

@@ -29,6 +29,17 @@ fn every_shipped_configuration_is_valid() {
     assert!(files.len() >= 5, "{files:?}");
 }
 
+/// Each shipped file, and each Markdown file, with the documents in it.
+pub(crate) fn everywhere() -> Vec<(PathBuf, Vec<Json>)> {
+    let mut yaml = files_below(&schema::repository("envoy"), "yaml");
+    yaml.push(schema::repository("demo/envoy.yaml"));
+    let mut markdown = files_below(&schema::repository("docs"), "md");
+    markdown.push(schema::repository("README.md"));
+    let yaml = yaml.into_iter().map(|file| (documents(&file), file));
+    let markdown = markdown.into_iter().map(|file| (blocks(&file), file));
+    yaml.chain(markdown).map(|(documents, file)| (file, documents)).collect()
+}
+
 /// The documents of a YAML file, with paths in place of what the demo fills in: `{{name}}`.
 fn documents(file: &Path) -> Vec<Json> {
     let text = std::fs::read_to_string(file).unwrap();

@@ -2,6 +2,7 @@
 //!
 //! - `agreement`: `envoy/attestation.schema.json` accepts what the filter accepts, and nothing else
 //! - `documents`: every configuration below `envoy/` and in the Markdown files is a valid one
+//! - `shipped`: what each of these must have around the filter
 //! - `reference`: the tables of `docs/configuration.md` are made from the schema, `UPDATE=1` writes them
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -10,4 +11,5 @@ mod agreement;
 mod documents;
 mod reference;
 mod schema;
+mod shipped;
 mod table;

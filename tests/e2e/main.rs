@@ -55,6 +55,8 @@ mod rotation;
 mod routes;
 /// Nothing that leaves the process has a private key in it.
 mod secrecy;
+/// The configurations that are shipped, as they stand.
+mod shipped;
 /// Many signatures of each kind, and no number of theirs twice.
 mod signatures;
 /// Where signatures are made, with which algorithm, and how long an assertion is used again.

@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 use super::control_plane::ControlPlane;
 use super::envoy::{Envoy, Refused};
 use super::key_directory::{KeyDirectory, Layout};
+use super::keys;
 use super::listener;
 use super::paths;
 use super::replaced::replace_file;
+use super::shipped::Shipped;
 
 /// The plugin configuration, in one of the forms that Envoy hands on.
 #[derive(Clone, Debug)]
@@ -89,6 +91,7 @@ pub struct Bootstrap {
     envoy: PathBuf,
     module: PathBuf,
     pub(super) may_trap: bool,
+    shipped: Option<Shipped>,
 }
 
 impl Bootstrap {
@@ -115,7 +118,13 @@ impl Bootstrap {
             envoy: paths::envoy(),
             module: paths::module(),
             may_trap: false,
+            shipped: None,
         }
+    }
+
+    /// A whole configuration of the repository, with the key of the vectors in its key file.
+    pub fn shipped(shipped: Shipped) -> Self {
+        Self { shipped: Some(shipped), ..Self::new(Configuration::Absent) }.key_file(keys::pem(keys::A))
     }
 
     /// One worker, the filter as this control plane knows it, and one route to the upstream; the control plane knows this
@@ -287,7 +296,10 @@ impl Bootstrap {
 
     /// Writes every file that Envoy reads into `directory` and says which one is the bootstrap.
     pub(super) fn write(&self, directory: &Path, upstream: SocketAddr) -> PathBuf {
-        let bootstrap = self.to_json(directory, upstream);
+        let bootstrap = match &self.shipped {
+            None => self.to_json(directory, upstream),
+            Some(shipped) => shipped.fill(&self.write_key_file(directory), &self.module, upstream),
+        };
         let path = directory.join("bootstrap.json");
         fs::write(&path, serde_json::to_vec_pretty(&bootstrap).expect("JSON")).expect("write the bootstrap");
         path
@@ -297,10 +309,8 @@ impl Bootstrap {
         let mut listeners = vec![listener::public(self, self.filter_config(directory), self.port)];
         let mut clusters = vec![listener::upstream_cluster(self.next.unwrap_or(upstream))];
         clusters.extend(self.clusters.iter().cloned());
-        if let Some((layout, content)) = &self.key_file {
-            let keys = KeyDirectory::create(*layout, &paths::keys(directory));
-            keys.replace(content);
-            listeners.push(listener::signing_key(&keys.file(), &self.key_route));
+        if self.key_file.is_some() {
+            listeners.push(listener::signing_key(&self.write_key_file(directory), &self.key_route));
             clusters.push(listener::signing_key_cluster());
         }
         json!({
@@ -311,6 +321,14 @@ impl Bootstrap {
             "bootstrap_extensions": [listener::internal_listeners()],
             "static_resources": {"listeners": listeners, "clusters": clusters},
         })
+    }
+
+    /// Writes the key file and says where it is.
+    fn write_key_file(&self, directory: &Path) -> PathBuf {
+        let (layout, content) = self.key_file.as_ref().expect("a Bootstrap with a key file");
+        let keys = KeyDirectory::create(*layout, &paths::keys(directory));
+        keys.replace(content);
+        keys.file()
     }
 
     fn filter_config(&self, directory: &Path) -> Value {

@@ -91,6 +91,12 @@ mod replaced;
 /// A search for private keys.
 #[cfg(feature = "full")]
 mod secrets;
+/// Whole configurations of the repository, as they are shipped.
+#[cfg(feature = "full")]
+mod shipped;
+/// The configurations that the documents show.
+#[cfg(feature = "full")]
+pub mod snippet;
 /// Certificates, and connections that show them.
 #[cfg(feature = "full")]
 pub mod tls;
@@ -121,6 +127,7 @@ pub use {
     listener::internal_listeners,
     members::Members,
     secrets::Secrets,
+    shipped::Shipped,
     upstream::Seen,
 };
 
