@@ -31,6 +31,8 @@ mod dashboards;
 mod endpoints;
 /// Whatever bytes a client sends, no worker falls.
 mod failure;
+/// What other features of Envoy do to an assertion, by the configurations of docs/envoy-features.md.
+mod features;
 /// A claim header with any byte in its name.
 mod header_names;
 /// What is removed from a request, what is set on it.

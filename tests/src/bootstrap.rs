@@ -298,7 +298,7 @@ impl Bootstrap {
     pub(super) fn write(&self, directory: &Path, upstream: SocketAddr) -> PathBuf {
         let bootstrap = match &self.shipped {
             None => self.to_json(directory, upstream),
-            Some(shipped) => shipped.fill(&self.write_key_file(directory), &self.module, upstream),
+            Some(shipped) => shipped.fill(&self.write_key_file(directory), &self.module, self.next.unwrap_or(upstream)),
         };
         let path = directory.join("bootstrap.json");
         fs::write(&path, serde_json::to_vec_pretty(&bootstrap).expect("JSON")).expect("write the bootstrap");
@@ -364,7 +364,8 @@ impl Bootstrap {
     }
 }
 
-fn merge(into: &mut Value, from: Value) {
+/// Puts the members of one object into another, all the way down.
+pub(super) fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (name, value) in from {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::bootstrap::merge;
 use super::idp::IdentityProvider;
 use super::listener;
 use super::places;
@@ -19,6 +20,7 @@ const KEYS: [&str; 2] = ["/run/secrets/attestation", "/etc/attestation"];
 #[derive(Clone, Debug)]
 pub struct Shipped {
     document: Value,
+    upstream: Value,
 }
 
 impl Shipped {
@@ -30,12 +32,12 @@ impl Shipped {
         let text =
             fs::read_to_string(places::repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
         let document = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
-        Self { document }
+        Self { document, upstream: json!({}) }
     }
 
     /// A configuration that a test has put together, with one listener for clients.
     pub fn of(document: Value) -> Self {
-        Self { document }
+        Self { document, upstream: json!({}) }
     }
 
     /// Trusts this identity provider in place of the one that is named.
@@ -89,12 +91,32 @@ impl Shipped {
         self
     }
 
-    /// The settings of the attestation filter.
-    pub fn settings(&mut self) -> &mut Value {
-        &mut self.filter("attestation")["typed_config"]["config"]["configuration"]["value"]
+    /// Sets fields of the attestation filter.
+    pub fn settings(mut self, fields: Value) -> Self {
+        merge(&mut self.filter("attestation")["typed_config"]["config"]["configuration"]["value"], fields);
+        self
     }
 
-    fn filter(&mut self, name: &str) -> &mut Value {
+    /// Sets fields of the connection manager that clients speak to.
+    pub fn http(mut self, fields: Value) -> Self {
+        merge(self.manager(), fields);
+        self
+    }
+
+    /// Answers these domains only.
+    pub fn domains(mut self, domains: &[&str]) -> Self {
+        self.manager()["route_config"]["virtual_hosts"][0]["domains"] = domains.into();
+        self
+    }
+
+    /// Sets fields of the cluster that leads to the upstream.
+    pub fn upstream(mut self, fields: Value) -> Self {
+        self.upstream = fields;
+        self
+    }
+
+    /// The filter with this name.
+    pub fn filter(&mut self, name: &str) -> &mut Value {
         let filters = self.manager()["http_filters"].as_array_mut().expect("filters");
         filters.iter_mut().find(|filter| filter["name"] == name).unwrap_or_else(|| panic!("no filter {name}"))
     }
@@ -118,7 +140,9 @@ impl Shipped {
         filled.document["admin"]["address"] = listener::loopback(0);
         let clusters = filled.document["static_resources"]["clusters"].as_array_mut().expect("clusters");
         clusters.retain(|cluster| cluster["name"] != "upstream");
-        clusters.push(listener::upstream_cluster(upstream));
+        let mut cluster = listener::upstream_cluster(upstream);
+        merge(&mut cluster, self.upstream.clone());
+        clusters.push(cluster);
         let keys = key_file.parent().expect("a directory");
         let names = KEYS.map(|directory| (directory, keys)).into_iter().chain([(MODULE, module)]);
         let text = names.fold(filled.document.to_string(), |text, (from, to)| {
