@@ -50,6 +50,9 @@ fn the_filter_comes_right_after_one_that_has_the_route_chosen_anew() {
     let count = check_everywhere(|file, members| {
         let filters = members.get("http_filters").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
         let Some(ours) = filters.iter().position(|filter| filter["name"] == "attestation") else { return 0 };
+        if filters.last().is_some_and(|last| last["name"] == "envoy.filters.http.upstream_codec") {
+            return 0; // The filters of a cluster come after routing.
+        }
         let before = ours.checked_sub(1).map(|before| &filters[before]);
         check_resolver(file, before.unwrap_or_else(|| panic!("{}: nothing before the filter", file.display())));
         1
@@ -69,11 +72,10 @@ fn a_plugin_has_a_name_and_a_vm_of_its_own_that_comes_back() {
     let count = check_everywhere(|file, members| {
         let plugin = members.get("config").filter(|config| config.get("vm_config").is_some());
         let Some(plugin) = plugin else { return 0 };
-        let wanted = json!({"name": "attestation", "failure_policy": "FAIL_RELOAD", "vm_id": "attestation"});
-        let found = json!({
-            "name": plugin["name"], "failure_policy": plugin["failure_policy"], "vm_id": plugin["vm_config"]["vm_id"],
-        });
-        assert_eq!(found, wanted, "{}", file.display());
+        assert_eq!(plugin["failure_policy"], "FAIL_RELOAD", "{}", file.display());
+        let name = plugin["name"].as_str().unwrap_or_default();
+        assert!(name.starts_with("attestation"), "{}: {name:?}", file.display());
+        assert_eq!(plugin["vm_config"]["vm_id"], name, "{}", file.display());
         1
     });
     assert!(count >= 6, "only {count} plugins");
@@ -98,6 +100,11 @@ fn the_listener_with_the_key_answers_one_authority() {
 fn a_gateway_for_clients_settles_paths_and_removes_forged_headers_first() {
     let count = check_everywhere(|file, members| {
         let Some(extensions) = members.get("early_header_mutation_extensions") else { return 0 };
+        let filters = members.get("http_filters").and_then(Json::as_array);
+        // A sidecar, in front of an app that cannot verify, has another filter and other headers.
+        if filters.is_some_and(|filters| filters.iter().all(|filter| filter["name"] != "attestation")) {
+            return 0;
+        }
         let text = extensions.to_string();
         for expression in EARLY {
             assert!(text.contains(&format!("\"{expression}\"")), "{}: {expression}", file.display());

@@ -91,6 +91,20 @@ def refuses_two_headers(url, language, key):
             raise Wrong(f"two headers: {status}")
 
 
+def believes_no_alias(url, language, key):
+    """An app behind the sidecar reads headers by their names, and some servers read several names as one."""
+    token = key.sign(claims(host(language), sub="zoe", email="zoe@example.com"))
+    for alias in ("X_User", "x_email"):
+        status = get(url, {HEADER: token, alias: "admin"}).status
+        if status != 400:
+            raise Wrong(f"{alias}: {status}")
+    for alias in ("X-User", "x.user", "x~email", "X*User"):
+        answer = get(url, {HEADER: token, alias: "admin"})
+        expect(answer, 200, alias)
+        if answer.json() != ZOE:
+            raise Wrong(f"{alias}: {answer.body}")
+
+
 def fetches_seldom(proxy, url, language, reader, pause):
     """Anybody can invent a kid; that must not make the app ask for the keyset each time."""
     before, started = proxy.fetches(reader), time.monotonic()

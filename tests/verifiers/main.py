@@ -51,6 +51,8 @@ class Verifier:
         if self.language.is_library:
             checks.refuses_two_headers(self.patient, self.name, key)
             checks.fetches_seldom(self.proxy, self.patient, self.name, f"{self.name}-patient", SHORT)
+        else:
+            checks.believes_no_alias(self.patient, self.name, key)
         print(f"  {self.name}: {step}", flush=True)
 
 

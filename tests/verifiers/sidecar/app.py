@@ -1,22 +1,21 @@
-"""A service that knows nothing of assertions: it believes the headers that its sidecar sets."""
+"""A WSGI app that knows nothing of assertions: it believes the headers that its sidecar sets. WSGI reads `X_User` as `X-User`."""
 
 import json
 import os
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIServer, make_server
 
 
-class App(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        body = json.dumps({"sub": self.headers.get("X-User"), "email": self.headers.get("X-Email")}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+class Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
 
 
-server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "0"))), App)
+def app(environ, start_response):
+    body = json.dumps({"sub": environ.get("HTTP_X_USER"), "email": environ.get("HTTP_X_EMAIL")}).encode()
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+server = make_server("127.0.0.1", int(os.environ.get("PORT", "0")), app, Server)
 print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
 server.serve_forever()
