@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use harness::authorization::{Verdict, over_grpc};
 use harness::filters::{ext_authz_grpc, lua, metadata};
 use harness::idp::IdentityProvider;
-use harness::keys::KID_A;
+use harness::keys::{A, KID_A};
 use harness::snippet::snippet;
 use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, Request, Shipped, eventually};
 
@@ -199,10 +199,47 @@ fn a_client_cannot_reach_the_key_by_naming_its_cluster() {
     let envoy = start(Shipped::read(COMPOSE).trusting(&provider).route(by_header));
     let path = envoy.key_file();
     let bearer = provider.bearer(json!({"sub": "u-1"}));
-    let request =
-        Request::get(path.to_str().unwrap()).header("authorization", bearer).header("x-backend", "signing_key");
-    let reply = envoy.send(&request);
-    assert_eq!((reply.status, reply.text().as_str()), (404, ""));
+    for host in [harness::HOST, "signing-key", "signing-key:1", "SIGNING-KEY", "signing-key."] {
+        let request = Request::get(path.to_str().unwrap()).host(host);
+        let reply = envoy.send(&request.header("authorization", &bearer).header("x-backend", "signing_key"));
+        assert_eq!((reply.status, reply.text().as_str()), (404, ""), "{host}");
+    }
+}
+
+#[test]
+fn each_version_of_the_settings_has_a_number_of_its_own() {
+    let envoy = Bootstrap::new(json!({"signing_key": A})).dynamic().start();
+    let version = || envoy.admin().stat("extension_config_discovery.http_filter.attestation.version");
+    let first = version();
+    envoy.push_accepted(json!({"signing_key": A, "audience": "second"}));
+    eventually("another version", || (version() != first).then_some(()));
+}
+
+#[test]
+fn headers_that_name_the_user_are_removed_first() {
+    // As an authorization service that knows the user, and nothing of groups.
+    let authorization = lua("function envoy_on_request(handle) handle:headers():replace('x-auth-user', 'bob') end");
+    let sources = json!({"identity_sources": [{"headers": {"sub": "x-auth-user", "groups": "x-auth-groups"}}]});
+    let shipped = Shipped::read(COMPOSE).before(RESOLVER, authorization).settings(sources);
+    let groups = |shipped: Shipped| {
+        let reply = start(shipped).send(&Request::get("/").header("x-auth-groups", "root"));
+        Assertion::read(&reply.token()).claim("groups").clone()
+    };
+    assert_eq!(groups(shipped.clone().early(snippet("docs/security.md", "early-identity-headers"))), json!([]));
+    assert_eq!(groups(shipped), json!(["root"]), "so security.md warns of it");
+}
+
+#[test]
+fn pomeriums_jwt_stands_in_another_header_besides() {
+    let provider = IdentityProvider::new();
+    let mut host = snippet("docs/from-pomerium.md", "bearer");
+    host["routes"][0]["route"]["cluster"] = "upstream".into();
+    let envoy = start(Shipped::read(COMPOSE).trusting(&provider).forwarding_tokens().virtual_host(host));
+    let bearer = provider.bearer(json!({"sub": "ann"}));
+    let seen = envoy.send(&Request::get("/").header("authorization", bearer)).seen();
+    let assertion = seen.one(ASSERTION_HEADER).expect("an assertion");
+    assert_eq!(seen.one("authorization"), Some(format!("Bearer {assertion}")), "ours, and not the client's");
+    assert_eq!(envoy.keys().verify(&assertion).claim("sub"), "ann");
 }
 
 /// The README's snippets with nothing around them but a listener and an upstream.

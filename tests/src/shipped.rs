@@ -103,6 +103,19 @@ impl Shipped {
         self
     }
 
+    /// Changes headers before a route is chosen, before all that is changed there.
+    pub fn early(mut self, mutation: Value) -> Self {
+        let extension = &mut self.manager()["early_header_mutation_extensions"][0]["typed_config"];
+        extension["mutations"].as_array_mut().expect("mutations").insert(0, mutation);
+        self
+    }
+
+    /// Answers this virtual host instead of the first.
+    pub fn virtual_host(mut self, host: Value) -> Self {
+        self.manager()["route_config"]["virtual_hosts"][0] = host;
+        self
+    }
+
     /// Answers these domains only.
     pub fn domains(mut self, domains: &[&str]) -> Self {
         self.manager()["route_config"]["virtual_hosts"][0]["domains"] = domains.into();
