@@ -66,6 +66,8 @@ metrics! {
         KeyLoads = "key_loads",
         /// Key files that could not be fetched or used.
         KeyLoadFailures = "key_load_failures",
+        /// Shared keys that were not the file's, and were replaced by them.
+        SharedKeysReplaced = "shared_keys_replaced",
     }
 }
 

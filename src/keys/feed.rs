@@ -1,8 +1,9 @@
 //! Where keys come from.
 //!
-//! A key file that Envoy serves is fetched again and again, shared among the workers, and never lost once loaded. Each VM
-//! looks at two places. What other workers have shared comes first, so that a new VM has keys before its first request;
-//! then the file itself, through Envoy's internal listener. The VM of Envoy's main thread can never reach that listener,
+//! A key file that Envoy serves is fetched again and again, shared among the workers, and never lost once loaded. A VM that
+//! has not read the file yet takes what another one has shared, so that it has keys before its first request. Then it
+//! reads the file itself, through Envoy's internal listener, and believes nothing else: every module with the same `vm_id`
+//! can write shared data. The VM of Envoy's main thread can never reach that listener,
 //! and does not know that it is that VM: so a VM that has never reached it and has never seen a request keeps quiet about
 //! it, as long as others do reach it.
 
@@ -105,8 +106,11 @@ pub struct ListenerFeed {
     in_flight: bool,
     reached: bool,
     serves_requests: bool,
+    has_read: bool,
     fetched: Option<Fingerprint>,
     active: Option<Fingerprint>,
+    /// Shared keys that were others than the file's when it was last read.
+    foreign: Option<Fingerprint>,
 }
 
 impl<H: ProcessHost + Fetch> KeyFeed<H> for ListenerFeed {
@@ -138,8 +142,10 @@ impl ListenerFeed {
             in_flight: false,
             reached: false,
             serves_requests: false,
+            has_read: false,
             fetched: None,
             active: None,
+            foreign: None,
         }
     }
 
@@ -148,8 +154,11 @@ impl ListenerFeed {
         self.serves_requests = true;
     }
 
-    /// Keys that another worker has shared, if they are others than those in use.
+    /// Keys that another worker has shared, if they are others than those in use and the file has not been read.
     pub fn adopt(&mut self, host: &impl ProcessHost) -> Option<ActiveKeyring> {
+        if self.has_read {
+            return None;
+        }
         let (text, _) = host.shared_data(&self.shared("keys"))?;
         let text = Zeroizing::new(text);
         let fingerprint = fingerprint(&text);
@@ -183,13 +192,14 @@ impl ListenerFeed {
 
     fn loaded(&mut self, host: &impl ProcessHost, text: &[u8]) -> Option<ActiveKeyring> {
         let fingerprint = fingerprint(text);
-        // Content that was seen before has been dealt with. What others shared meanwhile may be newer than it.
         if self.fetched == Some(fingerprint) {
+            self.defend(host, text, fingerprint);
             return None;
         }
         match ActiveKeyring::from_text(text, self.choice, host) {
             Ok(keyring) => {
                 self.fetched = Some(fingerprint);
+                self.has_read = true;
                 self.share(host, text, &keyring);
                 let is_new = self.active != Some(fingerprint);
                 self.active = Some(fingerprint);
@@ -214,6 +224,26 @@ impl ListenerFeed {
             host.add(Counter::KeyLoads, 1);
             host.log(Level::Info, &format!("key file {}: {}", self.file.path, keyring.summary()));
             keyring.warn_of_repeats(host);
+        }
+    }
+
+    /// Puts the file's keys back where shared data has had others since the last look. Another worker may have read a newer
+    /// file first: then this one reads it, too, at the next look.
+    fn defend(&mut self, host: &impl ProcessHost, text: &[u8], own: Fingerprint) {
+        let Some((shared, version)) = host.shared_data(&self.shared("keys")) else { return };
+        let foreign = Some(fingerprint(&Zeroizing::new(shared))).filter(|shared| *shared != own);
+        if foreign.is_none() || foreign != self.foreign {
+            self.foreign = foreign;
+            return;
+        }
+        self.foreign = None;
+        if host.set_shared_data(&self.shared("keys"), text, Expected::Version(version)) {
+            host.add(Counter::SharedKeysReplaced, 1);
+            let path = &self.file.path;
+            host.log(
+                Level::Warn,
+                &format!("key file {path}: something else wrote shared data; the file's keys are back"),
+            );
         }
     }
 

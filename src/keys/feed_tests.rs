@@ -1,4 +1,5 @@
 use super::*;
+use crate::host::SharedData as _;
 use crate::host::fake::FakeHost;
 
 const KEY_A: &[u8] = include_bytes!("../../tests/vectors/signing-key-a.b64");
@@ -45,16 +46,36 @@ fn keys_are_taken_once_and_shared() {
 }
 
 #[test]
-fn an_old_answer_does_not_take_back_what_another_worker_has_shared() {
+fn a_worker_that_has_read_the_file_believes_nothing_else() {
     let host = FakeHost::default();
     let (mut first, mut second) = (feed(&host), feed(&host));
     fetch(&mut first, &host, Some(200), KEY_A);
     fetch(&mut second, &host, Some(200), KEY_A);
     fetch(&mut first, &host, Some(200), KEY_B);
-    assert!(second.adopt(&host).is_some());
-    assert_eq!(fetch(&mut second, &host, Some(200), KEY_A), None);
-    assert!(first.adopt(&host).is_none());
-    assert_eq!(fetch(&mut second, &host, Some(200), KEY_B), None);
+    assert!(second.adopt(&host).is_none());
+    assert!(fetch(&mut second, &host, Some(200), KEY_B).is_some());
+}
+
+#[test]
+fn the_file_wins_over_what_another_module_shares() {
+    let host = FakeHost::default();
+    let mut worker = feed(&host);
+    fetch(&mut worker, &host, Some(200), KEY_A);
+    let name = worker.shared("keys");
+    let (_, version) = host.shared_data(&name).unwrap();
+    assert!(host.set_shared_data(&name, KEY_B, Expected::Version(version)));
+    let mut new = feed(&host);
+    assert!(new.adopt(&host).is_some());
+    assert!(fetch(&mut new, &host, Some(200), KEY_A).is_some());
+    assert_eq!(host.shared_data(&name).unwrap().0, KEY_A);
+
+    let (_, version) = host.shared_data(&name).unwrap();
+    assert!(host.set_shared_data(&name, KEY_B, Expected::Version(version)));
+    for counted in [0, 1, 1] {
+        assert_eq!(fetch(&mut worker, &host, Some(200), KEY_A), None);
+        assert_eq!(host.count(Counter::SharedKeysReplaced), counted);
+    }
+    assert_eq!(host.shared_data(&name).unwrap().0, KEY_A);
 }
 
 #[test]

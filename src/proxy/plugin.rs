@@ -13,7 +13,7 @@ use super::envoy::{Envoy, HttpRequest, header_map, send};
 use super::wire;
 use crate::attester::{Attester, Changes, Decision, MAX_WAITING, Worker};
 use crate::config::{Config, ConfigError, Platform};
-use crate::host::{Level, ProcessHost as _};
+use crate::host::{Expected, Level, ProcessHost as _, SharedData as _};
 use crate::http::endpoint::Response;
 use crate::keys::active::ActiveKeyring;
 use crate::keys::feed::{Answer, KeyFeed as _, ListenerFeed};
@@ -77,6 +77,7 @@ impl Plugin {
             attester.key_file().map(|file| ListenerFeed::new(file.clone(), attester.signer_choice(), self.envoy.now()));
         self.filter = Some(Rc::new(Filter { worker: attester.worker(), attester }));
         if self.feed.is_some() {
+            warn_without_vm_id(&self.envoy);
             let adopted = self.feed.as_mut().and_then(|feed| feed.adopt(&*self.envoy));
             self.use_keys(adopted);
             let _ = hostcalls::set_tick_period(FIRST_TICK);
@@ -134,6 +135,14 @@ impl Context for Plugin {
         };
         let answer = Answer { status, body: Zeroizing::new(body.unwrap_or_default()) };
         self.with_feed(|feed, envoy| feed.answered(envoy, &answer));
+    }
+}
+
+/// The first VM to find out says so.
+fn warn_without_vm_id(envoy: &Envoy) {
+    let vm_id = hostcalls::get_property(vec!["plugin_vm_id"]).ok().flatten().unwrap_or_default();
+    if vm_id.is_empty() && envoy.set_shared_data("attestation.told.vm_id", b"", Expected::Absent) {
+        envoy.log(Level::Warn, "vm_config.vm_id is empty: every module without one can write the shared keys; set it");
     }
 }
 
