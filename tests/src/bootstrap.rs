@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::control_plane::ControlPlane;
 use super::envoy::{Envoy, Refused};
+use super::host::{Host, native_filter};
 use super::key_directory::{KeyDirectory, Layout};
 use super::keys;
 use super::listener;
@@ -29,6 +30,26 @@ pub enum Configuration {
 }
 
 impl Configuration {
+    /// The same with every setting that is a matter of where things are, if it is JSON at all.
+    fn map(&self, place: impl Fn(Value) -> Value) -> Self {
+        match self {
+            Self::Absent => Self::Absent,
+            Self::Struct(value) => Self::Struct(place(value.clone())),
+            Self::Text(text) => match serde_json::from_str::<Value>(text) {
+                Ok(value) if value.get("signing_key_file").is_some() => Self::Text(place(value).to_string()),
+                _ => self.clone(),
+            },
+        }
+    }
+
+    fn to_text(&self) -> Option<String> {
+        match self {
+            Self::Absent => None,
+            Self::Struct(value) => Some(value.to_string()),
+            Self::Text(text) => Some(text.clone()),
+        }
+    }
+
     fn to_any(&self) -> Option<Value> {
         match self {
             Self::Absent => None,
@@ -71,6 +92,7 @@ pub enum Restart {
 /// What an Envoy is started with.
 #[derive(Clone, Debug)]
 pub struct Bootstrap {
+    pub(super) host: Host,
     configuration: Configuration,
     environment: BTreeMap<String, String>,
     host_environment: BTreeMap<String, String>,
@@ -98,6 +120,7 @@ impl Bootstrap {
     /// One worker, the filter with this configuration, and one route to the upstream.
     pub fn new(configuration: impl Into<Configuration>) -> Self {
         Self {
+            host: Host::under_test(),
             configuration: configuration.into(),
             environment: BTreeMap::new(),
             host_environment: BTreeMap::new(),
@@ -132,6 +155,12 @@ impl Bootstrap {
     pub fn controlled_by(control_plane: &ControlPlane, node: &str) -> Self {
         Self { source: Source::ControlPlane, node: node.into(), ..Self::new(Configuration::Absent) }
             .cluster(listener::http2_cluster("control_plane", control_plane.port()))
+    }
+
+    /// Runs the filter in this host, whatever the one under test is.
+    pub fn host(mut self, host: Host) -> Self {
+        self.host = host;
+        self
     }
 
     /// Sets a variable in the module's environment.
@@ -263,17 +292,45 @@ impl Bootstrap {
         Envoy::start_refused(self)
     }
 
-    /// What is set in Envoy's own environment.
-    pub(super) fn environment(&self) -> BTreeMap<String, String> {
-        self.host_environment.clone()
+    /// What is set in Envoy's own environment. A dynamic module has no other.
+    pub(super) fn environment(&self, directory: &Path) -> BTreeMap<String, String> {
+        let mut environment = self.host_environment.clone();
+        environment.extend(self.host.environment());
+        if self.host == Host::Native {
+            environment.extend(self.environment.clone());
+            let is_told_by_a_control_plane = matches!(self.source, Source::ControlPlane);
+            let Some(file) = self.key_file.as_ref().map(|_| self.key_directory(directory).file()) else {
+                return environment;
+            };
+            // One control plane's settings are the same for all, and each Envoy has a key file of its own.
+            if is_told_by_a_control_plane || environment.contains_key("SIGNING_KEY_FILE") {
+                environment.insert("SIGNING_KEY_FILE".into(), file.display().to_string());
+            }
+        }
+        environment
     }
 
     pub(super) fn binary(&self) -> &Path {
         &self.envoy
     }
 
-    /// The filter as Envoy's `Wasm` message, with this plugin configuration.
-    pub(super) fn wasm(&self, configuration: &Configuration) -> Value {
+    /// The filter's configuration in Envoy's, for an Envoy whose files are in `directory`.
+    fn typed_config(&self, configuration: &Configuration, directory: &Path) -> Value {
+        let configuration = match &self.key_file {
+            Some(_) => {
+                let file = self.key_directory(directory).file();
+                &configuration.map(|settings| self.host.with_key_file(settings, &file))
+            }
+            None => configuration,
+        };
+        match self.host {
+            Host::Wasm => self.wasm(configuration),
+            Host::Native => native_filter(configuration.to_text()),
+        }
+    }
+
+    /// The filter as Envoy's `Wasm` message.
+    fn wasm(&self, configuration: &Configuration) -> Value {
         let mut plugin = json!({
             "name": "attestation",
             "root_id": "attestation",
@@ -310,8 +367,11 @@ impl Bootstrap {
         let mut clusters = vec![listener::upstream_cluster(self.next.unwrap_or(upstream))];
         clusters.extend(self.clusters.iter().cloned());
         if self.key_file.is_some() {
-            listeners.push(listener::signing_key(&self.write_key_file(directory), &self.key_route));
-            clusters.push(listener::signing_key_cluster());
+            let file = self.write_key_file(directory);
+            if self.host.needs_key_listener() {
+                listeners.push(listener::signing_key(&file, &self.key_route));
+                clusters.push(listener::signing_key_cluster());
+            }
         }
         json!({
             "node": {"id": self.node, "cluster": "test"},
@@ -333,12 +393,14 @@ impl Bootstrap {
 
     fn filter_config(&self, directory: &Path) -> Value {
         match self.source {
-            Source::Bootstrap => json!({"name": "attestation", "typed_config": self.wasm(&self.configuration)}),
+            Source::Bootstrap => {
+                json!({"name": "attestation", "typed_config": self.typed_config(&self.configuration, directory)})
+            }
             Source::WatchedFile => {
                 self.write_dynamic(directory, &self.configuration, 1);
-                listener::discovered_filter(listener::watched_file(&paths::dynamic_filter(directory)))
+                listener::discovered_filter(self.host, listener::watched_file(&paths::dynamic_filter(directory)))
             }
-            Source::ControlPlane => listener::discovered_filter(listener::control_plane("control_plane")),
+            Source::ControlPlane => listener::discovered_filter(self.host, listener::control_plane("control_plane")),
         }
     }
 
@@ -357,7 +419,7 @@ impl Bootstrap {
             "resources": [{
                 "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
                 "name": "attestation",
-                "typed_config": self.wasm(configuration),
+                "typed_config": self.typed_config(configuration, directory),
             }],
         });
         replace_file(&path, &serde_json::to_vec(&response).expect("JSON"));

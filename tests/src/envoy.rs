@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::thread;
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 use super::admin::Admin;
 use super::bootstrap::{Bootstrap, Configuration, Restart};
 use super::eventually;
+use super::host::Host;
 use super::http::{Client, Reply, Request};
 use super::jose::{Assertion, KeySet};
 use super::launch::{Launch, RunningEnvoy};
@@ -250,7 +252,12 @@ impl Envoy {
 
     /// One of the filter's counters or gauges, by the name that the README gives it; 0 if it is not there (yet).
     pub fn stat(&self, name: &str) -> u64 {
-        self.admin.stat(&format!("wasmcustom.attestation.{name}"))
+        self.admin.stat(&self.host().statistic(name))
+    }
+
+    /// What the filter runs in.
+    pub fn host(&self) -> Host {
+        self.bootstrap.host
     }
 
     /// Connections held open at the same time: Envoy spreads them over its workers evenly.
@@ -297,7 +304,10 @@ impl Process {
         let launch = Launch::new(bootstrap.binary(), &config, directory.path())
             .workers(bootstrap.concurrency)
             .log_level(bootstrap.log_level);
-        let launch = bootstrap.environment().into_iter().fold(launch, |launch, (name, value)| launch.env(&name, value));
+        let launch = bootstrap
+            .environment(directory.path())
+            .into_iter()
+            .fold(launch, |launch, (name, value)| launch.env(&name, value));
         let launch = match &bootstrap.restart {
             None => launch,
             Some(restart) => launch.restart(restart_arguments(restart, directory.path())),
@@ -315,6 +325,12 @@ impl Process {
         Some(fs::read_to_string(self.directory.path().join(BASE_ID)).ok()?.trim().to_owned())
     }
 
+    /// How it ended, if it has ended by itself and neither after a hot restart nor because it refused to start.
+    fn crash(&self) -> Option<ExitStatus> {
+        let status = self.envoy.process().status().expect("ask for its end");
+        status.filter(|status| status.signal().is_some())
+    }
+
     fn log(&self) -> String {
         self.envoy.process().log()
     }
@@ -322,6 +338,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        let crash = self.crash();
         self.envoy.process().end();
         if let Some(base_id) = self.base_id() {
             // Envoy leaves this behind; in its name the base id is multiplied by ten.
@@ -331,6 +348,7 @@ impl Drop for Process {
         if thread::panicking() {
             eprintln!("--- the end of Envoy's log ---\n{}", last_lines(&without_inventory(&log), 150));
         } else if !self.may_trap {
+            assert!(crash.is_none(), "Envoy ended by itself: {crash:?}\n{log}");
             traps::assert_none(&log);
         }
     }

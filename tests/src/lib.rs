@@ -55,6 +55,9 @@ mod expect;
 /// The filters in front of ours.
 #[cfg(feature = "full")]
 pub mod filters;
+/// What the filter runs in.
+#[cfg(feature = "full")]
+pub mod host;
 /// Requests and replies over HTTP/2.
 #[cfg(feature = "full")]
 mod http2;
@@ -122,6 +125,7 @@ pub use {
     envoy::Envoy,
     eventually::eventually,
     expect::tcp,
+    host::{Host, only_on},
     http2::Http2Client,
     jose::{Assertion, KeySet},
     listener::internal_listeners,

@@ -6,15 +6,17 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::bootstrap::Bootstrap;
+use super::host::Host;
 
 const HTTP_CONNECTION_MANAGER: &str =
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
 /// The listener that clients connect to.
 pub fn public(bootstrap: &Bootstrap, filter: Value, port: u16) -> Value {
-    let mut filters = bootstrap.filters.clone();
+    let mut filters = bootstrap.host.filters(&bootstrap.filters);
     filters.push(filter);
-    let mut chain = json!({"filters": [http(bootstrap.http.clone(), filters, &bootstrap.routes)]});
+    let routes = bootstrap.routes.iter().map(|route| bootstrap.host.route(route.clone())).collect();
+    let mut chain = json!({"filters": [http(bootstrap.http.clone(), filters, routes)]});
     if let Some(transport_socket) = &bootstrap.transport_socket {
         chain["transport_socket"] = transport_socket.clone();
     }
@@ -79,13 +81,13 @@ pub fn internal_listeners() -> Value {
 }
 
 /// The filter, to be had from there.
-pub fn discovered_filter(mut source: Value) -> Value {
+pub fn discovered_filter(host: Host, mut source: Value) -> Value {
     source["resource_api_version"] = "V3".into();
     json!({
         "name": "attestation",
         "config_discovery": {
             "config_source": source,
-            "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+            "type_urls": [host.filter_type()],
         },
     })
 }
@@ -113,9 +115,8 @@ pub fn loopback(port: u16) -> Value {
     json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
 }
 
-fn http(fields: Value, mut filters: Vec<Value>, routes: &[Value]) -> Value {
+fn http(fields: Value, mut filters: Vec<Value>, mut routes: Vec<Value>) -> Value {
     filters.push(router());
-    let mut routes = routes.to_vec();
     routes.push(json!({"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}));
     let mut config = json!({
         "@type": HTTP_CONNECTION_MANAGER,

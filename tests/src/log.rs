@@ -1,8 +1,10 @@
 //! Reading Envoy's log.
 
+use super::host::Host;
+
 /// The lines that the filter logged.
 pub fn ours(log: &str) -> Vec<&str> {
-    log.lines().filter(|line| line.contains("wasm log")).collect()
+    log.lines().filter(|line| Host::log_marks().iter().any(|mark| line.contains(mark))).collect()
 }
 
 /// The one line that the filter logged about a refused configuration.
