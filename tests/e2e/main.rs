@@ -9,6 +9,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(unreachable_pub)]
 
+/// One Envoy, one configuration after another.
+mod applied;
 /// The token to the byte: header, members, times, issuer and audience for every shape of host.
 mod assertion;
 /// Each of Envoy's own ways to find out who is calling, in front of the filter.
@@ -69,3 +71,5 @@ mod slow_clients;
 mod soak;
 /// What this Envoy can do, found out and not looked up.
 mod versions;
+/// An identity names somebody; all else is nobody.
+mod who;
