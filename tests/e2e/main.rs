@@ -51,6 +51,8 @@ mod keys;
 mod kubernetes;
 /// What keeps an assertion small, and what is counted of it.
 mod limits;
+/// Numbers that a double may have changed.
+mod numbers;
 /// What an operator sees, and what nobody sees: access log, statistics, log lines.
 mod observability;
 /// Keys are changed under load, and nobody notices.
@@ -69,6 +71,8 @@ mod signing;
 mod slow_clients;
 /// A steady load for an hour, while the key is rotated without a rest.
 mod soak;
+/// Forged headers under every alias, in trailers, on upgrades and internal redirects.
+mod spoofing;
 /// What this Envoy can do, found out and not looked up.
 mod versions;
 /// An identity names somebody; all else is nobody.

@@ -49,6 +49,12 @@ impl Http2Client {
         Self { runtime, connection, scheme: "https" }
     }
 
+    /// Claims another scheme than that of the connection.
+    pub fn claiming(mut self, scheme: &'static str) -> Self {
+        self.scheme = scheme;
+        self
+    }
+
     /// Sends a request and waits for its reply.
     ///
     /// # Panics
