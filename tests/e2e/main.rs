@@ -9,6 +9,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(unreachable_pub)]
 
+/// What the filter answers itself: to whom, with which scheme, and why.
+mod answers;
 /// One Envoy, one configuration after another.
 mod applied;
 /// The token to the byte: header, members, times, issuer and audience for every shape of host.
