@@ -37,6 +37,8 @@ mod endpoints;
 mod failure;
 /// What other features of Envoy do to an assertion, by the configurations of docs/envoy-features.md.
 mod features;
+/// The forms that a setting may have.
+mod forms;
 /// A claim header with any byte in its name.
 mod header_names;
 /// What is removed from a request, what is set on it.
