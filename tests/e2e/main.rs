@@ -43,6 +43,8 @@ mod forms;
 mod header_names;
 /// What is removed from a request, what is set on it.
 mod headers;
+/// Requests that wait for a key.
+mod held;
 /// The same over HTTP/2, in clear and over TLS.
 mod http2;
 /// Where the user's identity comes from, and that nothing else is believed.

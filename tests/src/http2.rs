@@ -77,6 +77,15 @@ impl Http2Client {
         replies.map(|reply| reply.expect("a reply")).collect()
     }
 
+    /// Sends requests, and waits for no reply: they end with the connection.
+    pub fn abandon(&mut self, requests: &[Request]) {
+        for request in requests {
+            let (head, connection) = (self.head(request, None), self.connection.clone());
+            let request = request.clone();
+            self.runtime.spawn(async move { exchange(connection, head, &request).await });
+        }
+    }
+
     /// Sends a request that the peer may reset; says why it did.
     ///
     /// # Errors
