@@ -9,6 +9,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(unreachable_pub)]
 
+/// What peers say, what is used again, and what either costs.
+mod actors;
 /// What the filter answers itself: to whom, with which scheme, and why.
 mod answers;
 /// One Envoy, one configuration after another.
@@ -61,6 +63,8 @@ mod limits;
 mod numbers;
 /// What an operator sees, and what nobody sees: access log, statistics, log lines.
 mod observability;
+/// What no client can make the log say.
+mod quiet;
 /// Keys are changed under load, and nobody notices.
 mod rotation;
 /// What a route's metadata changes, for that route alone.
