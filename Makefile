@@ -131,6 +131,10 @@ test-verifiers: prerequisites snippets wasm envoy run-envoy ## Verify in every l
 	@$(say) "test-verifiers: every language verifies through a rotation (a few minutes the first time)"
 	@$(found) RUN_ENVOY="$(run_envoy)" REQUIRE_ALL=$(REQUIRE_ALL) tests/verifiers/run
 
+servers: prerequisites wasm envoy ## Put lighttpd, Apache, PHP, a WSGI server and nginx around Envoy (scripts/install-servers)
+	@$(say) "servers: real servers behind Envoy and in front of it (a minute)"
+	@$(found) cargo test -p harness --test servers
+
 test-login: prerequisites wasm cli envoy ## People log in with a browser (needs Node.js and Chromium)
 	@$(say) "test-login: people log in with a browser (half a minute)"
 	@$(found) RUN_ENVOY="$(target_dir)/tools/run-envoy" envoy/login/run test
@@ -208,7 +212,7 @@ prerequisites:
 	@ENVOY_VERSION=$(ENVOY_VERSION) scripts/check-prerequisites $(needs)
 needs = rust
 demo run login configurations verifiers test-verifiers test-login bench: needs = rust envoy
-e2e test-matrix crypto-evidence chaos soak: needs = rust envoy openssl
+e2e servers test-matrix crypto-evidence chaos soak: needs = rust envoy openssl
 envoy envoy-without-sign: needs = envoy
 fmt fmt-check lint: needs = rust lint
 compose-test manifests: needs =
