@@ -47,7 +47,7 @@ fn is_believed(reply: &Reply) -> bool {
 }
 
 #[test]
-fn a_peers_audience_is_compared_with_our_own_assertions() {
+fn a_peers_audience_is_compared_with_ours() {
     for on_unverifiable in ["deny", "drop"] {
         let envoy = Bootstrap::new(json!({
             "signing_key": B,
@@ -233,9 +233,7 @@ fn no_identity_makes_shedding_expensive() {
     let last = |n| if n == 63 { "big".into() } else { format!("c{n:02}") };
     let first = |n| if n == 0 { "big".into() } else { format!("c{n:02}") };
     let all = |_| "big".into();
-    let shapes: [(&str, fn(usize) -> String); 3] = [("last", last), ("first", first), ("all", all)];
-    for (what, from) in shapes {
-        let envoy = shedding(from);
+    for (what, envoy) in [("last", shedding(last)), ("first", shedding(first)), ("all", shedding(all))] {
         let token = envoy.get("/").token();
         assert!(token.len() <= 4000, "{what}: {} bytes", token.len());
         assert_eq!(envoy.keys().verify(&token).claim("sub"), "ada", "{what}");

@@ -174,7 +174,7 @@ fn jwks_uri_is_https_on_tls_whatever_the_client_says() {
 }
 
 #[test]
-fn jwks_uri_has_the_scheme_that_envoy_believes_without_tls() {
+fn jwks_uri_has_envoys_scheme_without_tls() {
     for (is_edge, expected) in [(false, "https"), (true, "http")] {
         let envoy = Bootstrap::new(json!({"signing_key": A})).http(json!({"use_remote_address": is_edge})).start();
         assert_eq!(scheme(&envoy.get(DISCOVERY_PATH)), "http", "edge {is_edge}");
@@ -206,7 +206,7 @@ fn discovery_is_answered_with_a_slash_at_the_end_too() {
 }
 
 #[test]
-fn pomeriums_own_client_finds_the_keyset_with_two_slashes() {
+fn merged_slashes_lead_pomeriums_client_to_the_keyset() {
     let envoy = Bootstrap::new(json!({"signing_key": A})).http(json!({"merge_slashes": true})).start();
     let reply = envoy.get("//.well-known/pomerium/jwks.json");
     assert_eq!(reply.json()["keys"][0]["kid"], KID_A);
@@ -274,7 +274,7 @@ fn openid_configuration_has_what_discovery_requires() {
 }
 
 #[test]
-fn openid_configuration_names_the_issuer_of_an_assertion() {
+fn openid_configuration_names_an_assertions_issuer() {
     let envoy = Bootstrap::new(json!({
         "signing_key": A,
         "openid_configuration": true,
@@ -417,7 +417,7 @@ fn every_answer_of_the_filter_has_its_reason() {
 }
 
 #[test]
-fn refusals_by_keys_actors_and_grpc_have_their_reason_too() {
+fn refusals_of_other_settings_have_their_reason() {
     let key = json!({"kty": "EC", "crv": "P-256", "kid": KID_A, "x": harness::keys::X_A, "y": harness::keys::Y_A});
     let actor = json!({"trusted": [{"issuer": "peer", "jwks": {"keys": [key]}}], "on_unverifiable": "deny"});
     for (what, bootstrap, request, status) in [
@@ -487,7 +487,7 @@ fn endpoints_of_nobody_follow_the_token() {
 }
 
 #[test]
-fn discovery_has_the_issuer_of_an_assertion_for_each_format() {
+fn discovery_with_a_slash_names_the_same_issuer() {
     let envoy = Bootstrap::new(json!({"signing_key": A})).dynamic().start();
     apply(&envoy, "https://issuer.example/", &json!({}));
     for path in [DISCOVERY_PATH, "/.well-known/pomerium/"] {

@@ -95,7 +95,7 @@ fn an_inexact_number_names_nobody() {
 }
 
 #[test]
-fn an_inexact_number_is_no_text_for_any_standard_claim() {
+fn an_inexact_number_is_no_text_for_a_standard_claim() {
     let asked = behind_jwt_authn(json!({}));
     for name in ["email", "name", "sid"] {
         for number in inexact() {
@@ -121,7 +121,7 @@ fn an_inexact_number_is_no_text_for_any_standard_claim() {
 }
 
 #[test]
-fn fractions_and_bools_are_no_text_for_standard_claims() {
+fn fractions_and_bools_are_no_standard_claim() {
     let asked = behind_jwt_authn(json!({}));
     for odd in [json!(1.5), json!(-0.25), json!(1e-7), json!(4_503_599_627_370_495.5), json!(true), json!(false)] {
         assert_eq!(asked.ask(&json!({"sub": odd})).status, 401, "{odd}");
@@ -159,7 +159,7 @@ fn a_claim_that_holds_an_inexact_number_is_left_out() {
 }
 
 #[test]
-fn a_claim_header_that_holds_an_inexact_number_is_left_out() {
+fn a_claim_header_with_an_inexact_number_is_left_out() {
     let asked = behind_jwt_authn(json!({"jwt_claims_headers": {"X-X": "x", "X-Sub": "sub", "X-Groups": "groups"}}));
     for number in inexact() {
         for value in holding(&number) {
@@ -186,7 +186,7 @@ fn a_claim_header_that_holds_an_inexact_number_is_left_out() {
 }
 
 #[test]
-fn a_mapped_claim_that_is_an_inexact_number_is_no_text() {
+fn a_mapped_inexact_number_is_no_text() {
     let asked = behind_jwt_authn(json!({"claims": {"sub": {"from": "uid"}, "email": {"from": "mail"}}}));
     for number in inexact() {
         assert_eq!(asked.ask(&json!({"uid": number})).status, 401, "{number}");

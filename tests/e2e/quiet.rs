@@ -115,7 +115,7 @@ fn refused_actors_leave_no_line() {
 }
 
 #[test]
-fn requests_without_what_they_are_bound_to_leave_no_line() {
+fn unbound_requests_leave_no_line() {
     let envoy = Bootstrap::new(json!({"signing_key": A, "bind": ["request_id"]}))
         .http(json!({"generate_request_id": false}))
         .start();
@@ -168,7 +168,7 @@ fn an_ambiguous_namespace_is_told_of_once() {
 }
 
 #[test]
-fn a_bad_route_is_named_once_however_often_it_is_asked() {
+fn a_bad_route_is_named_once() {
     let bad = |n: usize| route(&format!("/bad/{n}"), &json!({"audience": [], "on_missing_identity": "deny"}));
     let count = 3;
     let envoy = (0..count).fold(Bootstrap::new(json!({"signing_key": A})), |b, n| b.route(bad(n))).start();
@@ -212,7 +212,7 @@ fn requests_without_a_key_leave_no_line_each() {
 }
 
 #[test]
-fn what_is_said_of_a_request_is_said_at_debug_without_a_token() {
+fn debug_lines_name_the_source_and_no_token() {
     let envoy = Bootstrap::new(json!({
         "signing_key": A,
         "identity_sources": [{"headers": {"sub": "x-user"}}],

@@ -160,7 +160,7 @@ fn a_header_is_removed_where_none_is_injected() {
 }
 
 #[test]
-fn another_assertion_header_leaves_for_and_claims_removed() {
+fn for_and_claims_go_with_another_assertion_header() {
     let envoy = Bootstrap::new(json!({"signing_key": A, "assertion_header": "authorization"})).start();
     for name in [
         "x-pomerium-jwt-assertion-for",
@@ -301,7 +301,7 @@ fn following(prefix: &str, settings: &Value) -> Value {
 }
 
 #[test]
-fn an_internal_redirect_is_signed_anew_and_is_no_spoof() {
+fn an_internal_redirect_is_signed_anew_as_no_spoof() {
     let peer = json!({"issuer": "peer.example", "jwks": {"keys": [{"kty": "EC", "crv": "P-256", "kid": KID_A, "x": X_A, "y": Y_A}]}});
     for more in [json!({}), json!({"actor": {"trusted": [peer], "on_unverifiable": "deny"}})] {
         let mut configuration = json!({
@@ -365,7 +365,7 @@ end
 "#;
 
 #[test]
-fn a_claim_header_with_an_alias_of_an_identity_header_is_the_filters() {
+fn an_alias_of_a_claim_header_is_removed() {
     let envoy = Bootstrap::new(json!({
         "signing_key": A,
         "identity_sources": [{"headers": {"sub": "x-user"}}],

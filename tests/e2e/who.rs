@@ -67,7 +67,7 @@ fn a_verified_token_of_nobody_is_denied() {
 }
 
 #[test]
-fn nobody_is_skipped_or_signed_with_no_claim_of_the_token() {
+fn nobody_is_skipped_or_signed_without_token_claims() {
     let provider = IdentityProvider::new();
     let envoy = Bootstrap::new(json!({"signing_key": A})).filter(jwt_authn(&provider)).dynamic().start();
     let more = json!({"claims": {"client": {"from": "azp"}, "env": {"value": "prod"}}, "user_endpoints": true});
@@ -95,7 +95,7 @@ fn nobody_is_skipped_or_signed_with_no_claim_of_the_token() {
 }
 
 #[test]
-fn the_next_source_is_tried_after_one_that_names_nobody() {
+fn a_source_that_names_nobody_falls_to_the_next() {
     let provider = IdentityProvider::new();
     let sources = json!([
         {"metadata": {"namespace": "envoy.filters.http.jwt_authn"}},
@@ -128,7 +128,8 @@ fn a_header_source_without_its_subject_is_nobody() {
         "on_missing_identity": "deny",
     }))
     .start();
-    let nobodies: Vec<(&str, Vec<(&str, &[u8])>)> = vec![
+    type Line = (&'static str, &'static [u8]);
+    let nobodies: Vec<(&str, Vec<Line>)> = vec![
         ("groups alone", vec![("x-groups", b"admins")]),
         ("email alone", vec![("x-email", b"ada@example.com")]),
         ("an empty subject", vec![("x-user", b""), ("x-groups", b"admins")]),
@@ -163,7 +164,7 @@ fn a_failed_or_missing_token_is_nobody() {
 }
 
 #[test]
-fn several_objects_in_a_namespace_are_nobody_and_told_of_once() {
+fn an_ambiguous_namespace_is_nobody_and_logged_once() {
     for name in ["aaa", "zzz"] {
         let provider = IdentityProvider::new();
         let mut filter = jwt_authn(&provider);
@@ -267,7 +268,7 @@ fn required_claims_decide_who_is_somebody() {
 }
 
 #[test]
-fn required_claims_are_looked_at_between_mapping_and_filter() {
+fn required_claims_hold_after_mapping_before_filter() {
     let provider = IdentityProvider::new();
     let envoy = Bootstrap::new(json!({"signing_key": A})).filter(jwt_authn(&provider)).dynamic().start();
     apply(
@@ -490,7 +491,7 @@ fn a_bad_filter_state_source_is_refused() {
 }
 
 #[test]
-fn whole_numbers_in_groups_are_strings_and_others_left_out() {
+fn groups_keep_text_and_whole_numbers_alone() {
     let provider = IdentityProvider::new();
     let envoy = Bootstrap::new(json!({"signing_key": A})).filter(jwt_authn(&provider)).start();
     for (groups, expected) in [
@@ -510,7 +511,7 @@ fn whole_numbers_in_groups_are_strings_and_others_left_out() {
 }
 
 #[test]
-fn statistics_tell_the_anonymous_and_who_lacked_a_claim() {
+fn anonymous_and_lacking_identities_are_counted() {
     let provider = IdentityProvider::new();
     let envoy = Bootstrap::new(json!({"signing_key": A})).filter(jwt_authn(&provider)).start();
     let ask = |request: Request| grown(&envoy, || assert_eq!(envoy.send(&request).status, 200));
@@ -531,7 +532,7 @@ fn is_known(envoy: &Envoy, request: &Request) -> bool {
 }
 
 #[test]
-fn user_endpoints_know_whoever_an_assertion_would_name() {
+fn user_endpoints_follow_the_required_claims() {
     let provider = IdentityProvider::new();
     let envoy = Bootstrap::new(json!({"signing_key": A})).filter(jwt_authn(&provider)).dynamic().start();
     for (required, token, expected) in [
