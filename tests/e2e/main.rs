@@ -53,6 +53,8 @@ mod http2;
 mod identity;
 /// Keys from a file that Envoy reads and watches: first load, replacement, failure, secrecy.
 mod key_file;
+/// A key as people really have it.
+mod key_text;
 /// Which signing keys are accepted, which refused, and what is published.
 mod keys;
 /// What Kubernetes, Istio and Envoy Gateway make of the manifests that are shipped.
@@ -69,6 +71,8 @@ mod quiet;
 mod rotation;
 /// What a route's metadata changes, for that route alone.
 mod routes;
+/// The settings of the route that is taken, whatever a filter does to the choice.
+mod routes_taken;
 /// Nothing that leaves the process has a private key in it.
 mod secrecy;
 /// The configurations that are shipped, as they stand.
