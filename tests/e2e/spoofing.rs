@@ -19,6 +19,12 @@ fn folded(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
 }
 
+/// Whether a name is one of the filter's own under an alias.
+fn is_ours(name: &str) -> bool {
+    let name = folded(name);
+    name.starts_with("x_pomerium_claim_") || NAMES.iter().any(|own| folded(own) == name)
+}
+
 /// A name with another byte in the place of all that are no letter or digit, or of one of them.
 fn aliases(name: &str, byte: u8) -> Vec<Vec<u8>> {
     let dashes: Vec<usize> =
@@ -89,8 +95,7 @@ fn no_byte_in_place_of_a_dash_lets_a_header_pass() {
         });
         for (alias, seen) in seen {
             let Some(seen) = seen else { continue };
-            let is_alias = NAMES.iter().any(|name| folded(name) == folded(&String::from_utf8_lossy(&alias)));
-            if is_alias {
+            if is_ours(&String::from_utf8_lossy(&alias)) {
                 passed += 1;
                 assert_none_forged(&alias, &seen);
             }

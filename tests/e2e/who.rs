@@ -13,7 +13,8 @@ use crate::applied::{
     apply, check_refused, claims, filter_state, grown, identity_in_filter_state, lines_since, some_claims, subject,
 };
 
-/// Verified tokens that name nobody: none has a `sub` or a `user` that is text.
+/// Verified tokens that name nobody: none has a `sub` or a `user` that is text. (jwt_authn itself lets no `sub` pass
+/// that is no string.)
 fn nobodies() -> Vec<Value> {
     vec![
         json!({}),
@@ -21,13 +22,13 @@ fn nobodies() -> Vec<Value> {
         json!({"scope": "read"}),
         json!({"email": "ada@example.com", "name": "Ada", "groups": ["admins"], "sid": "s-1"}),
         json!({"sub": ""}),
-        json!({"sub": null, "user": null}),
+        json!({"user": null}),
         json!({"sub": "", "user": ""}),
-        json!({"sub": true}),
-        json!({"sub": false, "user": true}),
-        json!({"sub": 1.5}),
-        json!({"sub": ["ada"]}),
-        json!({"sub": {"id": "ada"}}),
+        json!({"user": true}),
+        json!({"sub": "", "user": false}),
+        json!({"user": 1.5}),
+        json!({"user": ["ada"]}),
+        json!({"user": {"id": "ada"}}),
     ]
 }
 
@@ -56,9 +57,8 @@ fn a_verified_token_of_nobody_is_denied() {
         (json!({"sub": "ada"}), "ada"),
         (json!({"user": "ada"}), "ada"),
         (json!({"sub": "", "user": "ada"}), "ada"),
-        (json!({"sub": true, "user": "ada"}), "ada"),
-        (json!({"sub": 0}), "0"),
-        (json!({"sub": -7}), "-7"),
+        (json!({"user": 0}), "0"),
+        (json!({"user": -7}), "-7"),
     ] {
         let reply = envoy.send(&bearer(&provider, &token));
         assert_eq!(reply.status, 200, "{token}");
@@ -232,7 +232,6 @@ fn requirements() -> Vec<(Value, Vec<(Value, bool)>)> {
                 (json!({"groups": "a"}), true),
                 (json!({"groups": [7]}), true),
                 (json!({"groups": []}), false),
-                (json!({"groups": ""}), false),
                 (json!({"groups": [null, true, 1.5, {"a": 1}]}), false),
                 (json!({"groups": {"a": 1}}), false),
                 (json!({"sub": "u"}), false),
@@ -446,6 +445,11 @@ fn filter_state_is_an_identity_where_it_is_an_object() {
         "{}",
         r#"{"email":"a@b.c"}"#,
         r#"{"sub":""}"#,
+        r#"{"sub":null}"#,
+        r#"{"sub":true}"#,
+        r#"{"sub":1.5}"#,
+        r#"{"sub":["ada"]}"#,
+        r#"{"sub":{"id":"ada"}}"#,
         r#"{"sub":"ada""#,
         r#"{"sub":"ada"} x"#,
         r#"{'sub':'ada'}"#,
@@ -499,7 +503,6 @@ fn groups_keep_text_and_whole_numbers_alone() {
         (json!("a,b"), json!(["a,b"])),
         (json!(["a", 7, -7, 0]), json!(["a", "7", "-7", "0"])),
         (json!(["a", true, false, null, 1.5, {"b": 1}, ["c"]]), json!(["a"])),
-        (json!(7), json!([])),
         (json!(true), json!([])),
         (json!({"a": true}), json!([])),
         (json!(null), json!([])),
