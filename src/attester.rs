@@ -5,7 +5,6 @@ mod cache;
 mod refusal;
 mod request;
 mod route;
-mod signed_before;
 mod token_id;
 mod told;
 
@@ -21,6 +20,7 @@ use crate::http::fields::Fields;
 use crate::http::header_name::OwnHeaders;
 use crate::keys::active::{ActiveKeyring, KeyringError};
 use crate::keys::feed::{KeyFile, KeySource};
+use crate::keys::jws;
 use crate::keys::signer::SignerChoice;
 
 use assertion::Builder;
@@ -28,7 +28,6 @@ use cache::Cache;
 use refusal::Refusal;
 use request::Request;
 use route::{Route, RouteDefaults, SeenRoutes};
-use signed_before::SignedBefore;
 use token_id::RandomPool;
 use told::Told;
 
@@ -44,6 +43,10 @@ pub enum Decision {
     Wait,
 }
 
+/// The name of an assertion's `jti` in the filter state, to which Envoy adds `wasm.` in front.
+pub const JTI: &str = "attestation.jti";
+/// The same of its `kid`.
+pub const KID: &str = "attestation.kid";
 /// How many requests of one worker wait for a key at the same time.
 pub const MAX_WAITING: usize = 1024;
 
@@ -69,7 +72,6 @@ pub struct Worker {
     seen_routes: SeenRoutes,
     cache: Option<Cache>,
     token_ids: RandomPool,
-    signed_before: SignedBefore,
     told: Told,
 }
 
@@ -104,7 +106,6 @@ impl Attester {
             seen_routes: SeenRoutes::default(),
             cache: self.config.reuse.map(Cache::new),
             token_ids: RandomPool::default(),
-            signed_before: SignedBefore::default(),
             told: Told::default(),
         }
     }
@@ -183,16 +184,14 @@ impl Attester {
         own.filter_map(|name| str::from_utf8(name).ok()).collect()
     }
 
-    /// Whether this very filter has put the request's assertion there, before Envoy ran its filters again.
-    fn is_signed_before(&self, worker: &Worker, headers: &Fields<'_>) -> bool {
+    /// Whether this very filter has put the request's assertion there, before Envoy ran its filters again: what a client
+    /// sends is not named in the request's filter state.
+    fn is_signed_before(&self, keyring: &ActiveKeyring, host: &impl RequestHost, headers: &Fields<'_>) -> bool {
         let mut assertions = headers.values(self.config.assertion_header.as_str());
-        match (assertions.next(), assertions.next()) {
-            (Some(value), None) => {
-                let token = value.strip_prefix(self.config.assertion_prefix.as_bytes());
-                token.is_some_and(|token| worker.signed_before.has(token))
-            }
-            _ => false,
-        }
+        let (Some(value), None) = (assertions.next(), assertions.next()) else { return false };
+        let Some(token) = value.strip_prefix(self.config.assertion_prefix.as_bytes()) else { return false };
+        host.stored_filter_state(JTI).is_some_and(|token_id| jws::has_token_id(token, &token_id))
+            && host.stored_filter_state(KID).is_some_and(|kid| kid == keyring.signer().kid().as_bytes())
     }
 
     /// The changes for a request that goes on.
@@ -203,7 +202,7 @@ impl Attester {
         headers: &Fields<'_>,
     ) -> Result<Changes, Refusal> {
         let route = self.route(builder.worker, host)?;
-        let is_signed_before = self.is_signed_before(builder.worker, headers);
+        let is_signed_before = self.is_signed_before(builder.keyring, host, headers);
         let mut changes = self.cleaned(host.process(), headers, is_signed_before);
         if !route.pass_identity_headers && route.on_missing_identity != OnMissingIdentity::Deny {
             return Ok(changes);
@@ -249,8 +248,8 @@ impl Attester {
         if request.is_anonymous() {
             request.host.process().add(Counter::Anonymous, 1);
         }
-        request.host.set_filter_state("attestation.jti", &assertion.token_id);
-        request.host.set_filter_state("attestation.kid", builder.keyring.signer().kid());
+        request.host.set_filter_state(JTI, &assertion.token_id);
+        request.host.set_filter_state(KID, builder.keyring.signer().kid());
         let facts = request.facts(&assertion);
         let claim_headers = request.route.plan.headers(&facts);
         let mut set: Vec<_> = claim_headers.map(|(header, text)| (header.as_str().to_owned(), text)).collect();

@@ -155,8 +155,11 @@ pub trait RequestHost {
     fn is_mtls(&self) -> bool;
     /// A field of that certificate.
     fn certificate(&self, field: CertificateField) -> Option<Vec<u8>>;
-    /// Stores a text in the request's filter state, for access logs.
+    /// Stores a text in the request's filter state, for access logs, and for this filter where Envoy runs it again for the
+    /// same request: for an internal redirect, and for each try of an upstream filter.
     fn set_filter_state(&self, name: &str, value: &str);
+    /// What was stored there before.
+    fn stored_filter_state(&self, name: &str) -> Option<Vec<u8>>;
 }
 
 #[cfg(any(test, feature = "fake-host"))]

@@ -188,10 +188,7 @@ fn in_headers<'a>(headers: &Fields<'a>, claims: &'a [(String, ClaimHeaderValue)]
     for (claim, ClaimHeaderValue { name, list }) in claims {
         let mut values = headers.values(name.as_str());
         if let Some(format) = list {
-            let items: Vec<_> = values.filter_map(text).flat_map(|value| format.items(value)).collect();
-            if !items.is_empty() {
-                found.push((claim.as_str(), Named::Texts(items)));
-            }
+            found.extend(format.list(values.filter_map(text)).map(|list| (claim.as_str(), list)));
             continue;
         }
         match (values.next(), values.next()) {
@@ -214,23 +211,24 @@ fn in_certificate<'a>(host: &impl RequestHost, claims: &'a [(String, Certificate
 }
 
 impl ListFormat {
-    /// The items of a header's value that say something; none of a value that is no JSON array of strings.
-    fn items<'a>(&self, value: &'a str) -> Vec<Cow<'a, str>> {
-        let items: Vec<Cow<'_, str>> = match self {
-            Self::Separated(separator) => value.split(separator.as_str()).map(|item| item.trim().into()).collect(),
-            Self::Json => json_texts(value).unwrap_or_default(),
+    /// The items of all values of a header; none if nothing is in them.
+    fn list<'a>(&self, values: impl Iterator<Item = &'a str>) -> Option<Named<'a>> {
+        let list = match self {
+            Self::Separated(separator) => {
+                let items = values.flat_map(|value| value.split(separator.as_str())).map(str::trim);
+                Named::Texts(items.filter(|item| !item.is_empty()).map(Cow::Borrowed).collect())
+            }
+            Self::Json => Named::Json(values.filter_map(json_array).flatten().collect()),
         };
-        items.into_iter().filter(|item| !item.is_empty()).collect()
+        (!list.is_empty()).then_some(list)
     }
 }
 
-fn json_texts<'a>(value: &str) -> Option<Vec<Cow<'a, str>>> {
-    let Json::Array(items) = serde_json::from_slice(value.as_bytes()).ok()? else { return None };
-    let text = |item| match item {
-        Json::String(text) => Some(Cow::Owned(text)),
+fn json_array(value: &str) -> Option<Vec<Json>> {
+    match serde_json::from_slice(value.as_bytes()) {
+        Ok(Json::Array(items)) => Some(items),
         _ => None,
-    };
-    items.into_iter().map(text).collect()
+    }
 }
 
 fn is_joined(header: &HeaderName, value: &[u8]) -> bool {
@@ -290,6 +288,18 @@ pub enum Named<'a> {
     Text(Cow<'a, str>),
     /// A list, of groups.
     Texts(Vec<Cow<'a, str>>),
+    /// The same, of any JSON types.
+    Json(Vec<Json>),
+}
+
+impl Named<'_> {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_empty(),
+            Self::Texts(texts) => texts.is_empty(),
+            Self::Json(items) => items.is_empty(),
+        }
+    }
 }
 
 impl<'a> Identity<'a> {
@@ -320,6 +330,7 @@ impl<'a> Identity<'a> {
             Self::Named(claims) => claims.iter().find(|(claim, _)| *claim == name).map(|(_, value)| match value {
                 Named::Text(text) => Value::String(text.as_bytes()),
                 Named::Texts(texts) => Value::List(List::Texts(texts)),
+                Named::Json(items) => Value::List(List::Json(items)),
             }),
         }
     }

@@ -397,6 +397,21 @@ fn an_incoming_assertion_of_a_trusted_peer_becomes_the_actor() {
 }
 
 #[test]
+fn what_this_filter_signed_before_is_no_spoof_and_no_actor() {
+    let actor = json!({"trusted": [{"issuer": "front", "jwks": {"keys": []}}], "on_unverifiable": "deny"});
+    let attester = attester(json!({"actor": actor}));
+    let first = get("a");
+    let token = value(&forwarded(&attester, &first), HEADER).unwrap().to_owned();
+    let again = FakeHost { filter_state: first.filter_state, ..get("a").with_headers(&[(HEADER, &token)]) };
+    let changes = forwarded(&attester, &again);
+    assert_eq!((changes.remove.as_slice(), again.count(Counter::SpoofsStripped)), (&[HEADER.to_owned()][..], 0));
+    assert_ne!(value(&changes, HEADER), Some(token.as_str()));
+    let by_a_client = get("a").with_headers(&[(HEADER, &token)]);
+    assert_eq!(refused(&attester, &by_a_client), 401);
+    assert_eq!(by_a_client.count(Counter::SpoofsStripped), 1);
+}
+
+#[test]
 fn a_kept_assertion_is_used_again_by_the_same_only() {
     let attester = attester(json!({"reuse": "10s", "claims": {"x": {"from": "x"}}}));
     let token = |host: &FakeHost| value(&forwarded(&attester, host), HEADER).unwrap().to_owned();

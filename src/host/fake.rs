@@ -216,6 +216,10 @@ impl RequestHost for FakeHost {
     fn set_filter_state(&self, name: &str, value: &str) {
         self.filter_state.borrow_mut().insert(name.to_owned(), value.to_owned());
     }
+
+    fn stored_filter_state(&self, name: &str) -> Option<Vec<u8>> {
+        self.filter_state.borrow().get(name).map(|value| value.as_bytes().to_vec())
+    }
 }
 
 impl SharedData for FakeHost {

@@ -47,3 +47,27 @@ pub fn compact(mut signing_input: String, signature: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode_string(signature, &mut signing_input);
     signing_input
 }
+
+/// Whether the claims of a token that has not been verified name this `jti`.
+#[must_use]
+pub fn has_token_id(token: &[u8], token_id: &[u8]) -> bool {
+    let payload = token.split(|byte| *byte == b'.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
+    let claims: Option<serde_json::Value> = payload.and_then(|payload| serde_json::from_slice(&payload).ok());
+    let named = claims.as_ref().and_then(|claims| claims.get("jti")?.as_str());
+    named.is_some_and(|named| named.as_bytes() == token_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_id_is_found_in_a_token_only() {
+        let token = compact(ProtectedHeader::new("ES256", "k").signing_input(br#"{"jti":"a"}"#), b"s");
+        assert!(has_token_id(token.as_bytes(), b"a"));
+        assert!(!has_token_id(token.as_bytes(), b"b"));
+        for other in [&b""[..], b".", b"a.b.c", b"\xff.\xff.", b"e30.e30."] {
+            assert!(!has_token_id(other, b"") && !has_token_id(other, b"a"), "{}", other.escape_ascii());
+        }
+    }
+}

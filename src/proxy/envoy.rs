@@ -11,6 +11,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::{LogLevel, MapType, MetricType};
 
 use super::wire::{self, SignCall, metadata_namespace};
+use crate::attester::{JTI, KID};
 use crate::host::metrics::signed_by_kid;
 use crate::host::{
     Algorithm, CertificateField, Counter, Expected, Gauge, Histogram, HostKey, Level, ProcessHost, RequestHost,
@@ -225,6 +226,17 @@ impl RequestHost for HttpRequest<'_> {
 
     fn set_filter_state(&self, name: &str, value: &str) {
         let _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
+    }
+
+    fn stored_filter_state(&self, name: &str) -> Option<Vec<u8>> {
+        property(&[name])
+    }
+}
+
+/// Has what [`RequestHost::set_filter_state`] stores outlive an internal redirect.
+pub(super) fn declare_filter_state() {
+    for name in [JTI, KID] {
+        let _ = hostcalls::call_foreign_function("declare_property", Some(&wire::property_of_request(name)));
     }
 }
 

@@ -9,7 +9,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
 use zeroize::Zeroizing;
 
-use super::envoy::{Envoy, HttpRequest, header_map, send};
+use super::envoy::{Envoy, HttpRequest, declare_filter_state, header_map, send};
 use super::wire;
 use crate::attester::{Attester, Changes, Decision, MAX_WAITING, Worker};
 use crate::config::{Config, ConfigError, Platform};
@@ -73,6 +73,7 @@ impl Plugin {
             std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
         })?;
         let attester = Attester::new(config, &*self.envoy)?;
+        declare_filter_state();
         self.feed =
             attester.key_file().map(|file| ListenerFeed::new(file.clone(), attester.signer_choice(), self.envoy.now()));
         self.filter = Some(Rc::new(Filter { worker: attester.worker(), attester }));

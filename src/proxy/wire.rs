@@ -62,6 +62,18 @@ pub fn metadata_namespace<'a>(metadata: &'a [u8], namespace: &str) -> Option<Str
     entry.map(|(_, bytes)| Struct::new(bytes))
 }
 
+/// The argument of the foreign function `declare_property` for a text that lives as long as the client's request: the
+/// message `envoy.source.extensions.common.wasm.DeclarePropertyArguments`.
+#[must_use]
+pub fn property_of_request(name: &str) -> Vec<u8> {
+    const TYPE_STRING: [u8; 2] = [3 << 3, 1];
+    const SPAN_DOWNSTREAM_REQUEST: [u8; 2] = [5 << 3, 1];
+    let mut message = Vec::new();
+    put_bytes(&mut message, 1, name.as_bytes());
+    message.extend([TYPE_STRING, SPAN_DOWNSTREAM_REQUEST].concat());
+    message
+}
+
 /// Calls of the host's `sign` with one key, all but the message prepared.
 pub struct SignCall {
     /// Hash and key, and then the message of the last call. It is kept and used again: to make and to wipe one for each
