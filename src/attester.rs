@@ -19,7 +19,7 @@ use crate::http::endpoint::{self, Endpoint, Paths, Response};
 use crate::http::fields::Fields;
 use crate::http::header_name::OwnHeaders;
 use crate::keys::active::{ActiveKeyring, KeyringError};
-use crate::keys::feed::{KeyFile, KeySource};
+use crate::keys::feed::{KeyFile, KeySource, Secret};
 use crate::keys::jws;
 use crate::keys::signer::SignerChoice;
 
@@ -115,8 +115,23 @@ impl Attester {
     pub fn key_file(&self) -> Option<&KeyFile> {
         match &self.config.key_source {
             KeySource::File(file) => Some(file),
-            KeySource::Text { .. } | KeySource::Ephemeral => None,
+            KeySource::Text { .. } | KeySource::Secret(_) | KeySource::Ephemeral => None,
         }
+    }
+
+    /// The secret, if keys come from one.
+    #[must_use]
+    pub fn secret(&self) -> Option<&Secret> {
+        match &self.config.key_source {
+            KeySource::Secret(secret) => Some(secret),
+            KeySource::Text { .. } | KeySource::File(_) | KeySource::Ephemeral => None,
+        }
+    }
+
+    /// Whether there are keys.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        self.keyring.read().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Where the signature is computed.
@@ -347,7 +362,7 @@ fn count_spoofs(host: &impl ProcessHost, number: usize) {
 
 fn keyring_at_start(config: &Config, host: &impl ProcessHost) -> Result<Option<ActiveKeyring>, ConfigError> {
     let (field, keyring) = match &config.key_source {
-        KeySource::File(_) => return Ok(None),
+        KeySource::File(_) | KeySource::Secret(_) => return Ok(None),
         KeySource::Ephemeral => ("signing_key", ActiveKeyring::ephemeral(config.signer, host)),
         KeySource::Text { field, text } => (*field, ActiveKeyring::from_text(text.as_bytes(), config.signer, host)),
     };

@@ -16,7 +16,7 @@ use base16ct::lower;
 use sha2::{Digest as _, Sha256};
 
 pub use error::ConfigError;
-pub use settings::for_route;
+pub use settings::{for_route, route_members};
 
 use crate::claims::{ClaimHeader, IssuerFormat, PluginClaims, Settings};
 use crate::http::endpoint;

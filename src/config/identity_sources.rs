@@ -76,7 +76,11 @@ fn metadata_source(platform: Platform, field: Field) -> Result<IdentitySource, C
         }
     }
     let namespace = namespace.non_empty_text()?;
-    let path = path.map(Field::texts).transpose()?;
+    let path = match platform {
+        Platform::Wasm => path.map(Field::texts).transpose()?,
+        // The namespace itself is the object.
+        Platform::Native => Some(Vec::new()),
+    };
     members.finish()?;
     Ok(IdentitySource::Metadata { namespace, path })
 }

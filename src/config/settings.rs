@@ -1,6 +1,6 @@
 //! What a route can override.
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::field::{Field, Kind, Members};
 use super::{ConfigError, OWN_CLAIMS};
@@ -16,7 +16,20 @@ pub fn for_route(settings: &Settings, members: Object<'_>) -> Result<Settings, C
     const PLACE: &str = "metadata attestation";
     let object = super::field::to_json(members);
     let object = object.ok_or_else(|| ConfigError::invalid(PLACE, "something else", "an object"))?;
-    let mut members = Members::new(PLACE.into(), object);
+    overridden(settings, Members::new(PLACE.into(), object))
+}
+
+/// What a route of the native module has as its configuration, in the forms that the plugin's can have.
+///
+/// # Errors
+/// A [`ConfigError`] that names the member, for whatever [`for_route`] would refuse.
+pub fn route_members(bytes: &[u8]) -> Result<Map<String, Json>, ConfigError> {
+    let object = super::object(bytes)?;
+    overridden(&Settings::default(), Members::new(String::new(), object.clone()))?;
+    Ok(object)
+}
+
+fn overridden(settings: &Settings, mut members: Members) -> Result<Settings, ConfigError> {
     let mut settings = settings.clone();
     apply(&mut settings, &mut members)?;
     members.finish()?;

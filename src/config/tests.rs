@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::claims::{Audience, ClaimRule};
+use crate::keys::feed::Secret;
 use crate::value::protobuf::build;
 
 fn read(config: &Json) -> Result<Config, ConfigError> {
@@ -178,5 +179,78 @@ proptest! {
     #[test]
     fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = Config::read(Platform::Wasm, &bytes, |_| None);
+    }
+}
+
+fn read_natively(config: &Json) -> Result<Config, ConfigError> {
+    Config::read(Platform::Native, config.to_string().as_bytes(), |_| None)
+}
+
+#[test]
+fn native_defaults_look_into_filter_state() {
+    let config = read_natively(&json!({"signer": "auto", "signing_key_file": "/k"})).ok().unwrap();
+    assert_eq!(config.identity_sources, [IdentitySource::FilterState("attestation.identity".into())]);
+}
+
+#[test]
+fn native_metadata_is_the_namespace_itself() {
+    let flat = json!({"identity_sources": [{"metadata": {"namespace": "n"}}]});
+    let sources = read_natively(&flat).ok().unwrap().identity_sources;
+    assert_eq!(sources, [IdentitySource::Metadata { namespace: "n".into(), path: Some(vec![]) }]);
+}
+
+#[test]
+fn what_a_native_host_lacks_is_refused() {
+    let metadata = |source: Json| json!({"identity_sources": [{"headers": {"sub": "x"}}, {"metadata": source}]});
+    let jwt_authn = "envoy.filters.http.jwt_authn";
+    for (config, expected) in [
+        (json!({"signer": "wasm"}), "signer: got \"wasm\"; allowed is one of auto"),
+        (
+            json!({"signing_key_file": "/k", "signing_key_cluster": "c"}),
+            "signing_key_cluster: got \"c\"; allowed is nothing",
+        ),
+        (metadata(json!({"namespace": jwt_authn})), "identity_sources[1].metadata.namespace: got \"envoy.filters"),
+        (metadata(json!({"namespace": "n", "path": ["a"]})), "identity_sources[1].metadata.path: got a list"),
+    ] {
+        let error = read_natively(&config).err().unwrap().to_string();
+        assert!(error.starts_with(expected), "{error}");
+        assert!(!error.contains("metadata") || error.contains("write {filter_state: attestation.identity}"), "{error}");
+    }
+}
+
+#[test]
+fn secret_is_a_name_or_a_name_and_a_source() {
+    let source = |secret: Json| match read_natively(&json!({"signing_key_secret": secret})) {
+        Ok(Config { key_source: KeySource::Secret(secret), .. }) => Ok(secret),
+        Ok(_) => panic!("no secret"),
+        Err(error) => Err(error.to_string()),
+    };
+    assert_eq!(source(json!("s")).unwrap(), Secret { name: "s".into(), source: None });
+    let dynamic = source(json!({"name": "s", "sds_config": {"ads": {}}})).unwrap();
+    assert_eq!(dynamic.source.as_deref(), Some(r#"{"ads":{}}"#));
+    let unfit = [json!(""), json!({}), json!(["s"]), json!(null), json!({"name": "s"})];
+    for bad in unfit.into_iter().chain([json!({"name": "s", "sds_config": "x"})]) {
+        assert!(source(bad.clone()).is_err(), "{bad}");
+    }
+    for other in ["signing_key", "signing_key_file"] {
+        assert!(read_natively(&json!({"signing_key_secret": "s", other: "/k"})).is_err(), "{other}");
+    }
+}
+
+#[test]
+fn secret_is_refused_in_wasm() {
+    let error = read(&json!({"signing_key_secret": "s"})).err().unwrap().to_string();
+    assert!(error.starts_with("signing_key_secret: got \"s\"; allowed is nothing"), "{error}");
+}
+
+#[test]
+fn native_route_has_the_forms_of_a_plugin_configuration() {
+    let config = json!({"audience": "a", "claims": {"n": {"value": 1}}});
+    for bytes in [config.to_string().into_bytes(), build::object(&config)] {
+        assert_eq!(route_members(&bytes).ok().unwrap().len(), 2);
+    }
+    assert!(route_members(b"").ok().unwrap().is_empty());
+    for bad in [json!({"audience": []}), json!({"signing_key": "k"}), json!([])] {
+        assert!(route_members(bad.to_string().as_bytes()).is_err(), "{bad}");
     }
 }

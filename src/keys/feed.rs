@@ -26,8 +26,10 @@ pub enum KeySource {
         /// The keys.
         text: Zeroizing<String>,
     },
-    /// A file that Envoy serves through an internal listener.
+    /// A file that Envoy serves through an internal listener, or that a native module reads itself.
     File(KeyFile),
+    /// A secret that Envoy hands to a native module.
+    Secret(Secret),
     /// A key that the filter makes itself.
     Ephemeral,
 }
@@ -37,6 +39,7 @@ impl std::fmt::Debug for KeySource {
         match self {
             Self::Text { field, .. } => f.debug_struct("Text").field("field", field).finish_non_exhaustive(),
             Self::File(file) => file.fmt(f),
+            Self::Secret(secret) => secret.fmt(f),
             Self::Ephemeral => f.write_str("Ephemeral"),
         }
     }
@@ -51,6 +54,15 @@ pub struct KeyFile {
     pub cluster: String,
     /// How often each worker looks again.
     pub refresh: Duration,
+}
+
+/// A generic secret of Envoy's (SDS).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// Its name.
+    pub name: String,
+    /// Where Envoy has it from, an `envoy.config.core.v3.ConfigSource` as JSON; none for a static one.
+    pub source: Option<String>,
 }
 
 /// Brings keys, and newer ones when there are some.
