@@ -1,0 +1,106 @@
+//! One request, as the core sees it.
+
+use std::cell::OnceCell;
+
+use attestation_filter::host::{CertificateField, RequestHost, RouteSettings, Unreadable};
+use attestation_filter::http::fields::Fields;
+use attestation_filter::value::Object;
+use serde_json::Value as Json;
+
+use crate::ffi::{Attribute, Map, Stream};
+use crate::metadata::Kinds;
+use crate::process::Process;
+
+/// A request while a hook of it runs.
+pub(crate) struct HttpRequest<'a> {
+    stream: &'a Stream<'a>,
+    process: Process<'a>,
+    kinds: &'a Kinds,
+    metadata: MetadataRead,
+}
+
+/// The flat metadata that sources have asked for, one namespace after the other. It is kept, as the core borrows it.
+#[derive(Default)]
+struct MetadataRead(OnceCell<Box<(String, Option<Json>, MetadataRead)>>);
+
+impl MetadataRead {
+    fn get(&self, namespace: &str, read: impl Fn() -> Option<Json>) -> Option<&Json> {
+        let mut place = self;
+        loop {
+            let first = || Box::new((namespace.to_owned(), read(), Self::default()));
+            let (name, object, next) = &**place.0.get_or_init(first);
+            if name == namespace {
+                return object.as_ref();
+            }
+            place = next;
+        }
+    }
+}
+
+impl<'a> HttpRequest<'a> {
+    pub(crate) fn new(stream: &'a Stream<'a>, process: Process<'a>, kinds: &'a Kinds) -> Self {
+        Self { stream, process, kinds, metadata: MetadataRead::default() }
+    }
+}
+
+impl<'a> RequestHost for HttpRequest<'a> {
+    type Process = Process<'a>;
+
+    fn process(&self) -> &Process<'a> {
+        &self.process
+    }
+
+    fn headers(&self) -> Fields<'_> {
+        Fields::new(self.stream.fields(Map::RequestHeaders))
+    }
+
+    fn is_tls(&self) -> bool {
+        self.stream.attribute(Attribute::TlsVersion).is_some()
+    }
+
+    /// Envoy 1.40 says it. Earlier ones give away what only a route has: its name, a configuration, a cluster (1.38 and
+    /// later).
+    fn has_route(&self) -> bool {
+        let has = |attribute| self.stream.attribute(attribute).is_some();
+        has(Attribute::VirtualHostName)
+            || has(Attribute::RouteName)
+            || self.stream.route_config().is_some()
+            || self.stream.has_cluster()
+    }
+
+    /// Flat: scalars and lists of strings.
+    fn metadata(&self, namespace: &str) -> Option<Object<'_>> {
+        let object = self.metadata.get(namespace, || self.kinds.read(self.stream, namespace))?;
+        object.as_object().map(Object::Json)
+    }
+
+    fn filter_state(&self, name: &str) -> Option<Vec<u8>> {
+        self.stream.filter_state(name).map(<[u8]>::to_vec)
+    }
+
+    fn route_settings(&self) -> Result<Option<RouteSettings<'_>>, Unreadable> {
+        Ok(self.stream.route_config().map(|config| config.settings()))
+    }
+
+    fn route_name(&self) -> String {
+        String::from_utf8_lossy(self.stream.attribute(Attribute::RouteName).unwrap_or_default()).into_owned()
+    }
+
+    fn is_mtls(&self) -> bool {
+        self.stream.is_mtls()
+    }
+
+    fn certificate(&self, field: CertificateField) -> Option<Vec<u8>> {
+        let attribute = match field {
+            CertificateField::UriSan => Attribute::PeerUriSan,
+            CertificateField::DnsSan => Attribute::PeerDnsSan,
+            CertificateField::Subject => Attribute::PeerSubject,
+            CertificateField::Sha256Fingerprint => Attribute::PeerSha256,
+        };
+        self.stream.attribute(attribute).map(<[u8]>::to_vec)
+    }
+
+    fn set_filter_state(&self, name: &str, value: &str) {
+        self.stream.set_filter_state(name, value);
+    }
+}
