@@ -54,6 +54,12 @@ ifndef ATTESTATION_FILTER_WASM
 	@scripts/wasm-cargo build --lib --release
 endif
 
+native: prerequisites ## Build the native module, for Envoy 1.37 and later: target/release/libattestation.so
+	@$(say) "native: building the module (two minutes the first time)"
+	@cargo build --profile native -p attestation-native
+	@install -C -D "$(target_dir)/native/libattestation.so" "$(target_dir)/release/libattestation.so"
+	@scripts/check-native "$(target_dir)/release/libattestation.so"
+
 cli: prerequisites ## Build the command line tool: target/release/attest (and the demo)
 	@$(say) "cli: building attest (a minute or two the first time)"
 	@cargo build --profile tools -p attest -p demo -p harness --no-default-features --bins
