@@ -101,6 +101,15 @@ impl<'a> RequestHost for HttpRequest<'a> {
     }
 
     fn set_filter_state(&self, name: &str, value: &str) {
-        self.stream.set_filter_state(name, value);
+        self.stream.set_filter_state(&as_in_wasm(name), value);
     }
+
+    fn stored_filter_state(&self, name: &str) -> Option<Vec<u8>> {
+        self.filter_state(&as_in_wasm(name))
+    }
+}
+
+/// Where the Wasm module's texts are: one format of an access log does for both hosts.
+fn as_in_wasm(name: &str) -> String {
+    format!("wasm.{name}")
 }

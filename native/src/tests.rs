@@ -42,7 +42,7 @@ fn request_goes_on_with_an_assertion() {
     assert_eq!(stream.header(ASSERTION).unwrap().split(|byte| *byte == b'.').count(), 3);
     assert_eq!(stream.header("x-email"), Some(&b"alice@example.com"[..]));
     assert_eq!(stream.header("x-name"), None, "Envoy takes an empty value for none");
-    assert!(stream.state.contains_key(&b"attestation.jti"[..]));
+    assert!(stream.state.contains_key(&b"wasm.attestation.jti"[..]));
     assert_eq!(config.metric("attestation.signed.native"), 1);
     assert_eq!(config.metric("attestation.spoofs_stripped"), 4);
     let kid = String::from_utf8(stream.state[&b"attestation.kid"[..]].clone()).unwrap();
