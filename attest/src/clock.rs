@@ -61,23 +61,61 @@ pub(crate) fn relative(then: f64, now: f64) -> String {
     if then > now { format!("in {}", span(then - now)) } else { format!("{} ago", span((now - then).floor())) }
 }
 
-/// A duration of the command line: `300`, `300s`, `0.5s`, `5m` or `1h`.
+/// The longest duration of the command line, in seconds: ten years.
+const LONGEST: f64 = 10.0 * 366.0 * 86_400.0;
+
+/// A duration of the command line: seconds, like `300` or `0.5`, or numbers with units, like `300s`, `5m`, `1h30m`,
+/// `30d` or `2 weeks`.
 ///
 /// # Errors
 /// A sentence that says what is allowed.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = match text.char_indices().next_back() {
-        Some((at, 's')) => (text.get(..at), 1.0),
-        Some((at, 'm')) => (text.get(..at), 60.0),
-        Some((at, 'h')) => (text.get(..at), 3600.0),
-        _ => (Some(text), 1.0),
-    };
-    let seconds = number.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
+    seconds_in(text.trim())
+        .filter(|seconds| (0.0..=LONGEST).contains(seconds))
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "not a duration; write one like 300s, 5m, 1h30m or 30d, or a number of seconds".to_owned())
+}
+
+fn seconds_in(text: &str) -> Option<f64> {
+    if let Some(number) = number(text) {
+        return Some(number);
+    }
+    let mut rest = text;
+    let mut seconds = None;
+    while !rest.is_empty() {
+        let (amount, after) = split_where(rest, |character| !character.is_ascii_digit() && character != '.');
+        let (unit, after) = split_where(after.trim_start(), |character| !character.is_ascii_alphabetic());
+        seconds = Some(seconds.unwrap_or_default() + number(amount)? * unit_seconds(unit)?);
+        rest = after.trim_start();
+    }
     seconds
-        .and_then(|number| number.parse::<f64>().ok())
-        .and_then(|number| Duration::try_from_secs_f64(number * unit).ok())
-        .filter(|duration| *duration <= Duration::from_secs(366 * 86_400))
-        .ok_or_else(|| "not a duration; write seconds, like 300 or 300s, or 5m or 1h".to_owned())
+}
+
+fn split_where(text: &str, ends: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(ends).unwrap_or(text.len()))
+}
+
+/// A decimal number without a sign or an exponent.
+fn number(text: &str) -> Option<f64> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.parse().ok().filter(|_| plain)
+}
+
+fn unit_seconds(unit: &str) -> Option<f64> {
+    Some(match unit.to_ascii_lowercase().as_str() {
+        "ms" | "msec" => 0.001,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
+        "h" | "hr" | "hrs" | "hour" | "hours" => 3600.0,
+        "d" | "day" | "days" => 86_400.0,
+        "w" | "week" | "weeks" => 604_800.0,
+        _ => return None,
+    })
+}
+
+/// A duration as [`duration`] reads it.
+pub(crate) fn written(duration: Duration) -> String {
+    format!("{}s", duration.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -121,13 +159,30 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_units() {
-        for (text, seconds) in
-            [("300", 300.0), ("300s", 300.0), ("0.5s", 0.5), ("5m", 300.0), ("1h", 3600.0), ("0", 0.0)]
-        {
-            assert_eq!(duration(text).unwrap().as_secs_f64(), seconds, "{text}");
+    fn durations_are_read_in_the_forms_that_people_write() {
+        for (text, seconds) in [
+            ("300", 300.0),
+            ("300s", 300.0),
+            ("0.5s", 0.5),
+            ("500ms", 0.5),
+            ("5m", 300.0),
+            ("5 min", 300.0),
+            ("1h", 3600.0),
+            ("1h30m", 5400.0),
+            ("1h 30m", 5400.0),
+            ("30d", 2_592_000.0),
+            ("30 days", 2_592_000.0),
+            ("2w", 1_209_600.0),
+            ("1.5h", 5400.0),
+            ("0", 0.0),
+        ] {
+            let read = duration(text).unwrap();
+            assert_eq!(read.as_secs_f64(), seconds, "{text}");
+            assert_eq!(duration(&written(read)), Ok(read), "{text}");
         }
-        for text in ["", "s", "-1s", "1d", "1e3", "inf", "NaN", "1.2.3", "é", "99999999999999999999"] {
+        for text in
+            ["", " ", "s", "-1s", "1y", "1e3", "inf", "NaN", "1.2.3", "é", "99999999999999999999", "5m3", "1h-3m"]
+        {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -10,28 +10,17 @@ use crate::{Cli, Outcome, terminal};
 Examples:
   attest completions bash > /etc/bash_completion.d/attest
   attest completions zsh  > \"${fpath[1]}/_attest\"
-  attest completions fish > ~/.config/fish/completions/attest.fish")]
+  attest completions fish > ~/.config/fish/completions/attest.fish
+  attest completions powershell >> $PROFILE")]
 pub(crate) struct Args {
     /// Which shell
     #[arg(value_enum)]
-    shell: Shell,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Shell {
-    Bash,
-    Zsh,
-    Fish,
+    shell: clap_complete::Shell,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let shell = match args.shell {
-        Shell::Bash => clap_complete::Shell::Bash,
-        Shell::Zsh => clap_complete::Shell::Zsh,
-        Shell::Fish => clap_complete::Shell::Fish,
-    };
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "attest", &mut script);
+    clap_complete::generate(args.shell, &mut Cli::command(), "attest", &mut script);
     terminal::print(&String::from_utf8_lossy(&script))?;
     Ok(Outcome::Done)
 }

@@ -15,7 +15,8 @@ Examples:
   attest jwks signing-key.pem
   attest jwks signing-key.pem > keyset.json && attest verify \"$TOKEN\" --jwks keyset.json")]
 pub(crate) struct Args {
-    /// PEM text, or base64 of it; one key or several
+    /// PEM text, or base64 of it; one key or several; - reads it from standard input
+    #[arg(value_name = "FILE|-")]
     file: PathBuf,
 }
 

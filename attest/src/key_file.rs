@@ -1,32 +1,27 @@
 //! Key files as the commands read them.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use attestation_filter::keys::{KeyText, Keyring};
 use zeroize::Zeroizing;
 
-/// More than any hundred keys; what is longer is no key file.
-const MAX_BYTES: u64 = 1 << 20;
+use crate::input::{self, InputError};
 
-/// The text of a key file.
+/// The text of a key file, or of standard input.
 ///
 /// # Errors
 /// When it cannot be read, or is too big to be one.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    let shown = path.display();
-    let metadata = fs::metadata(path)
-        .map_err(|error| anyhow!("cannot read {shown}: {error}; a new key is made with: attest keygen -o {shown}"))?;
-    if metadata.is_dir() {
-        bail!("{shown} is a directory; name the key file in it");
-    }
-    if metadata.len() > MAX_BYTES {
-        bail!("{shown} has {} bytes; a key file has at most {MAX_BYTES}", metadata.len());
-    }
-    let text =
-        fs::read(path).map_err(|error| anyhow!("cannot read {shown}: {error}; run this as its owner or as root"))?;
-    Ok(Zeroizing::new(text))
+    let shown = input::shown(path);
+    input::read(path).map_err(|error| match error {
+        InputError::Missing => {
+            anyhow!("cannot read {shown}: {error}; a new key is made with: attest keygen -o {shown}")
+        }
+        InputError::Directory => anyhow!("{shown} is a directory; name the key file in it"),
+        InputError::TooBig => anyhow!("{shown} is no key file: {error}"),
+        InputError::Other(_) => anyhow!("cannot read {shown}: {error}; run this as its owner or as root"),
+    })
 }
 
 /// The blocks of a text, read as the filter reads them.
@@ -54,5 +49,5 @@ pub(crate) fn parse(text: &[u8], path: &Path) -> anyhow::Result<Keyring> {
 }
 
 fn refused(path: &Path) -> String {
-    format!("{} is no key file that the filter takes", path.display())
+    format!("{} is no key file that the filter takes", input::shown(path))
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::new_key::KeyType;
 use crate::terminal::{Rows, Stream};
-use crate::{Outcome, key_file, private_file, terminal};
+use crate::{Outcome, input, key_file, private_file, terminal};
 
 /// Make a new signing key
 ///
@@ -25,19 +25,20 @@ pub(crate) struct Args {
     #[arg(long = "type", value_enum, default_value = "p256", value_name = "TYPE")]
     key_type: KeyType,
 
-    /// Write the key to this file, with mode 0600; an existing file is never overwritten
+    /// Write the key to this file, with mode 0600; an existing file is never overwritten; - is standard output
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Outcome> {
-    if let Some(path) = args.out.as_deref().filter(|path| path.symlink_metadata().is_ok()) {
+    let out = args.out.as_deref().filter(|path| !input::is_standard_input(path));
+    if let Some(path) = out.filter(|path| path.symlink_metadata().is_ok()) {
         return Err(taken(path));
     }
     let pem = args.key_type.generate()?;
     let keys = key_file::parse(pem.as_bytes(), Path::new("the new key"))?;
     let key = keys.signing_key().public_key();
-    match &args.out {
+    match out {
         Some(path) => {
             private_file::create(path, pem.as_bytes()).map_err(|error| cannot_write(path, error))?;
             print_written(path, args.key_type, key.kid(), json)?;
@@ -71,7 +72,11 @@ fn cannot_write(path: &Path, error: io::Error) -> anyhow::Error {
     if error.kind() == io::ErrorKind::AlreadyExists {
         return taken(path);
     }
-    anyhow!("cannot write {}: {error}; does its directory exist, and may you write there?", path.display())
+    anyhow!(
+        "cannot write {}: {}; does its directory exist, and may you write there?",
+        path.display(),
+        input::reason(&error)
+    )
 }
 
 fn taken(path: &Path) -> anyhow::Error {

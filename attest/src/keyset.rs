@@ -1,6 +1,7 @@
 //! Keysets (RFC 7517) as a verifier meets them: whatever some URL or file says, taken with care.
 
 mod source;
+mod trouble;
 
 pub(crate) use source::{Fetched, Fetcher, Source, SourceError, TrustArgs};
 
@@ -29,7 +30,7 @@ impl Keyset {
         if text.trim_ascii_start().starts_with(b"-----BEGIN ") {
             return Err("it is PEM; a keyset is made of it with: attest jwks FILE".to_owned());
         }
-        let json: Value = serde_json::from_slice(text).map_err(|error| format!("it is not JSON ({error})"))?;
+        let json: Value = serde_json::from_slice(text).map_err(|_| "it is not JSON")?;
         let keys = json.get("keys").and_then(Value::as_array).ok_or("it has no list named keys")?;
         Ok(Self { keys: keys.iter().cloned().map(PublicKey::new).collect() })
     }
@@ -74,7 +75,7 @@ impl PublicKey {
     /// What kind of key it is: `EC P-256 for ES256`, `RSA for RS256`.
     pub(crate) fn description(&self) -> String {
         let words = [self.member("kty"), self.member("crv")].join(" ");
-        let kind = if words.trim().is_empty() { "a key of no kind" } else { words.trim() };
+        let kind = if words.trim().is_empty() { "a key without kty" } else { words.trim() };
         match self.member("alg") {
             "" => kind.to_owned(),
             alg => format!("{kind} for {alg}"),
@@ -97,10 +98,10 @@ impl PublicKey {
     /// # Errors
     /// A sentence that says why the key cannot be used.
     pub(crate) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &str) -> Result<bool, String> {
-        let jwk: jsonwebtoken::jwk::Jwk =
-            serde_json::from_value(self.json.clone()).map_err(|error| error.to_string())?;
-        let key = DecodingKey::from_jwk(&jwk).map_err(|error| error.to_string())?;
-        jsonwebtoken::crypto::verify(signature, message, &key, algorithm).map_err(|error| error.to_string())
+        let unusable = || "it is no valid public key".to_owned();
+        let jwk: jsonwebtoken::jwk::Jwk = serde_json::from_value(self.json.clone()).map_err(|_| unusable())?;
+        let key = DecodingKey::from_jwk(&jwk).map_err(|_| unusable())?;
+        jsonwebtoken::crypto::verify(signature, message, &key, algorithm).map_err(|_| unusable())
     }
 }
 

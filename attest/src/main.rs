@@ -6,10 +6,12 @@
 mod assertion;
 mod clock;
 mod completions;
+mod input;
 mod jwks;
 mod key_file;
 mod keygen;
 mod keyset;
+mod manual;
 mod new_key;
 mod private_file;
 mod rotate;
@@ -50,6 +52,7 @@ enum Command {
     Verify(verify::Args),
     Upstream(upstream::Args),
     Completions(completions::Args),
+    Man(manual::Args),
 }
 
 /// How a command that ran to its end ended.
@@ -62,7 +65,10 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return report_usage(&error, std::env::args_os().any(|argument| argument == "--json")),
+    };
     let json = cli.json;
     match run(cli) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -79,30 +85,59 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Verify(args) => verify::run(&args, cli.json),
         Command::Upstream(args) => upstream::run(args, cli.json),
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => manual::run(&args),
     }
 }
 
 /// Tells the user what went wrong. A reader that went away (`attest … | head`) is no failure worth a word.
 fn report(error: &anyhow::Error, json: bool) -> ExitCode {
     if let Some(usage) = error.downcast_ref::<clap::Error>() {
-        let _ = usage.print();
-        return ExitCode::from(2);
+        return report_usage(usage, json);
     }
     let broken_pipe = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::BrokenPipe;
     if error.downcast_ref::<std::io::Error>().is_some_and(broken_pipe) {
         return ExitCode::SUCCESS;
     }
+    let text = without_error_numbers(&format!("{error:#}"));
     if json {
-        let _ = terminal::print_json(&serde_json::json!({ "error": format!("{error:#}") }));
+        let _ = terminal::print_json(&serde_json::json!({ "error": text }));
     } else {
-        terminal::remark(&format!("{} {error:#}", terminal::Stream::Stderr.bad("error:")));
+        terminal::remark(&format!("{} {text}", terminal::Stream::Stderr.bad("error:")));
     }
     ExitCode::from(1)
+}
+
+/// Without the `(os error 13)` that Rust adds to what the system says.
+fn without_error_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once(')').map_or(part, |(_, rest)| rest))
+}
+
+/// Help that was asked for, or what is wrong with the command line.
+fn report_usage(error: &clap::Error, json: bool) -> ExitCode {
+    if json && error.use_stderr() {
+        let text = error.render().to_string();
+        let (problem, usage) = text.split_once("\n\nUsage:").unwrap_or((&text, ""));
+        let problem =
+            problem.strip_prefix("error: ").unwrap_or(problem).split_whitespace().collect::<Vec<_>>().join(" ");
+        let usage = usage.lines().next().unwrap_or_default().trim();
+        let _ = terminal::print_json(&serde_json::json!({ "error": problem, "usage": usage }));
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_have_no_error_numbers() {
+        let text = "cannot read a: No such file or directory (os error 2); try b: Denied (os error 13)";
+        assert_eq!(without_error_numbers(text), "cannot read a: No such file or directory; try b: Denied");
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

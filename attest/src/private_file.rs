@@ -1,11 +1,16 @@
 //! Files that only their owner may read, written so that no crash leaves half of one.
 
+mod access;
+
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
+use thiserror::Error;
+
+use crate::input;
 
 /// Readable and writable by the owner alone.
 const OWNER_ONLY: u32 = 0o600;
@@ -41,39 +46,52 @@ pub(crate) struct Replaced {
     _lock: File,
 }
 
-/// Replaces a user's file: whole or not at all. It keeps its owner, and its mode where that is as strict as it
-/// should be. The new file is locked before it gets the name, so that no other rotation comes in between.
+/// Why a file was not replaced. It is as it was then.
+#[derive(Debug, Error)]
+pub(crate) enum ReplaceError {
+    #[error("{}; run this as its owner or as root", input::reason(.0))]
+    Io(#[from] io::Error),
+    #[error(
+        "its owner cannot be kept ({}), and another one might lock the proxy out; run this as its owner or as root",
+        input::reason(.0)
+    )]
+    Owner(io::Error),
+    #[error(
+        "its {0} cannot be kept ({1}), and without it others could read the file, or the proxy could not; run this as \
+         its owner or as root, or take the {0} away"
+    )]
+    Access(&'static str, String),
+}
+
+/// Replaces a user's file: whole or not at all. It keeps its owner, its mode and its access control list. The new file
+/// is locked before it gets the name, so that no other rotation comes in between.
 ///
 /// # Errors
-/// What the file system says; the file is as it was then.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<Replaced> {
-    let old = fs::metadata(path)?;
+/// A [`ReplaceError`].
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<Replaced, ReplaceError> {
+    let old = File::open(path)?;
+    let metadata = old.metadata()?;
     let directory = directory_of(path);
     remove_leftovers(&directory, path);
     let temporary = prepare(&directory, path, content)?;
     let file = temporary.as_file();
-    keep_owner(file, &old)?;
-    let new_mode = stricter(mode(&old));
-    file.set_permissions(Permissions::from_mode(new_mode))?;
+    keep_owner(file, &metadata).map_err(ReplaceError::Owner)?;
+    access::keep(&old, file)?;
+    file.set_permissions(Permissions::from_mode(mode(&metadata)))?;
+    access::compare(&old, file)?;
     // Where the file system has no locks, there was none on the old file either.
     let _ = file.try_lock();
     let lock = commit(temporary, &directory, path)?;
-    Ok(Replaced { note: note(path, mode(&old), new_mode), _lock: lock })
+    Ok(Replaced { note: note(path, mode(&metadata)), _lock: lock })
 }
 
-/// Access for a group is somebody's decision (that of Envoy's own group, say); access for everybody never was.
-fn stricter(mode: u32) -> u32 {
-    let for_all = mode & 0o007 != 0;
-    mode & if for_all { 0o600 } else { 0o640 }
-}
-
-fn note(path: &Path, old: u32, new: u32) -> Option<String> {
+fn note(path: &Path, mode: u32) -> Option<String> {
     let note = format!(
-        "{} had mode {old:04o}, open to everybody, and now has {new:04o}; if Envoy runs as another user, let its \
-         group read the file: chmod 0640",
+        "{} has mode {mode:04o}: everybody on this machine can read the key. Take that away with: chmod o= FILE; if the \
+         proxy runs as another user, let its group read the file: chmod 0640",
         path.display()
     );
-    (old & 0o007 != 0).then_some(note)
+    (mode & 0o007 != 0).then_some(note)
 }
 
 fn keep_owner(file: &File, old: &fs::Metadata) -> io::Result<()> {
@@ -169,20 +187,14 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_file_keeps_its_mode_unless_everybody_could_read_it() {
+    fn a_replaced_file_keeps_its_mode() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key.pem");
-        for (before, after, noted) in [
-            (0o600, 0o600, false),
-            (0o400, 0o400, false),
-            (0o640, 0o640, false),
-            (0o660, 0o640, false),
-            (0o644, 0o600, true),
-        ] {
+        for (before, noted) in [(0o600, false), (0o400, false), (0o640, false), (0o660, false), (0o644, true)] {
             fs::write(&path, "old").unwrap();
             fs::set_permissions(&path, Permissions::from_mode(before)).unwrap();
             let replaced = replace(&path, b"new").unwrap();
-            assert_eq!(mode(&fs::metadata(&path).unwrap()), after, "{before:o}");
+            assert_eq!(mode(&fs::metadata(&path).unwrap()), before, "{before:o}");
             assert_eq!(replaced.note.is_some(), noted);
             assert_eq!(fs::read(&path).unwrap(), b"new");
             fs::remove_file(&path).unwrap();

@@ -1,13 +1,17 @@
 //! `attest rotate`: a new signing key in three steps, none of which leaves an assertion that nobody can verify.
 
 mod fleet;
+mod hold;
+mod interrupt;
 mod piece;
+mod progress;
 mod promote;
 mod record;
 mod retire;
 mod ring;
 mod stage;
 mod standing;
+mod target;
 
 use std::path::PathBuf;
 
@@ -15,7 +19,7 @@ use serde_json::json;
 
 use crate::terminal::{Rows, Stream};
 use crate::{Outcome, terminal};
-use fleet::Hold;
+use hold::Hold;
 use record::Record;
 use ring::Ring;
 
@@ -27,10 +31,10 @@ use ring::Ring;
 ///
 /// Between the steps, clients need time to fetch the keyset again, and old assertions to expire.
 /// With --jwks-url (once for each proxy) a step first looks at what every proxy really publishes,
-/// and refuses until it is safe; with --wait it waits until then. Without either, only the order
-/// of the steps is checked.
+/// and refuses until it is safe; with --wait it waits until then. Without it, promote and retire
+/// need --now, and only the order of the steps is checked.
 ///
-/// The file is replaced atomically and keeps its owner. What attest saw, and when, is kept beside
+/// The file is replaced atomically and keeps its owner, mode and access control list. What attest saw, and when, is kept beside
 /// it in FILE.rotation.json, which holds key IDs, URLs and times, never a key, and is removed by
 /// the last step.
 #[derive(clap::Args)]
@@ -63,9 +67,9 @@ enum Step {
 
 pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Outcome> {
     let result = match &args.step {
-        Step::Stage(args) => stage::run(args),
-        Step::Promote(args) => promote::run(args),
-        Step::Retire(args) => retire::run(args),
+        Step::Stage(args) => stage::run(args, json),
+        Step::Promote(args) => promote::run(args, json),
+        Step::Retire(args) => retire::run(args, json),
     };
     match result {
         Ok(done) => {
@@ -99,6 +103,17 @@ impl Rotation {
     /// The file as the user named it, for the commands that are suggested.
     fn shown(&self) -> String {
         terminal::plain(&self.file.display().to_string())
+    }
+
+    /// Which key signs, and which others there are.
+    fn state(&self) -> String {
+        let kids = self.ring.kids();
+        let shown = self.shown();
+        match kids.split_first() {
+            Some((signer, [])) => format!("in {shown}, {signer} signs, and there is no other key"),
+            Some((signer, others)) => format!("in {shown}, {signer} signs, and {} is published too", others.join(", ")),
+            None => format!("{shown} has no key"),
+        }
     }
 }
 

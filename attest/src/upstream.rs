@@ -56,8 +56,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ISSUER")]
     issuer: Vec<String>,
 
-    /// How far the clocks of the proxy and this service may be apart, in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = clock::duration, default_value = "5")]
+    /// How far the clocks of the proxy and this service may be apart
+    #[arg(long, value_name = "DURATION", value_parser = clock::duration, default_value = "5")]
     leeway: Duration,
 
     /// For demos only: a P-256 key file to sign in invented users with, who are then sent as a token in a cookie
@@ -99,7 +99,7 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Outcome> {
         Some(path) => Some(DemoIssuer::from_file(path, &args.demo_cookie)?),
         None => None,
     };
-    let keysets = KeysetCache::new(Fetcher::new(&args.trust)?, args.jwks.clone());
+    let keysets = KeysetCache::new(Fetcher::new(&args.trust, args.jwks.is_https())?, args.jwks.clone());
     let expected = Expected { audiences: args.audience, issuers: args.issuer, leeway: args.leeway };
     let service = Service::new(args.header, expected, keysets, demo_issuer, json);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

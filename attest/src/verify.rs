@@ -1,20 +1,20 @@
 //! `attest verify`: is this assertion good, and if not, why not?
 
-use std::io::Read as _;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use serde_json::{Map, Value, json};
 
 use crate::assertion::{self, Expected, Fault, Token, Verdict};
 use crate::keyset::{Fetcher, Source, TrustArgs};
 use crate::terminal::{Rows, Stream};
-use crate::{Outcome, clock, terminal};
+use crate::{Outcome, clock, input, terminal};
 
 /// Decode and verify an assertion, and say in words what is wrong with it
 ///
 /// The signature is checked against the keyset, then the times, and the audience and issuer where they are
-/// given. Everything that is wrong is named. The header and the claims are shown in any case.
+/// given. Everything that is wrong is named, and what was not checked. The header and the claims are shown in any case.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,14 +23,14 @@ Examples:
 
 Exit codes:
   0  the assertion is good
-  1  it is not, or the keyset cannot be had
+  1  it is not, or there is no keyset
   2  the command line is wrong")]
 pub(crate) struct Args {
     /// The token, with or without "Bearer " before it; - reads it from standard input
     token: String,
 
     /// Where the keyset is: a URL, or a file that attest jwks wrote
-    #[arg(long, value_name = "URL|FILE")]
+    #[arg(long, value_name = "URL|FILE|-")]
     jwks: Source,
 
     /// The audience (aud) that it must be for; if given more than once, any of them
@@ -41,8 +41,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ISSUER")]
     issuer: Vec<String>,
 
-    /// How far the clocks of signer and verifier may be apart, in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = clock::duration, default_value = "0")]
+    /// How far the clocks of signer and verifier may be apart
+    #[arg(long, value_name = "DURATION", value_parser = clock::duration, default_value = "0")]
     leeway: Duration,
 
     #[command(flatten)]
@@ -50,9 +50,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Outcome> {
+    let keyset_is_input = matches!(&args.jwks, Source::File(path) if input::is_standard_input(path));
+    anyhow::ensure!(
+        args.token != "-" || !keyset_is_input,
+        "standard input cannot be the token and the keyset at once; put one of them into a file"
+    );
     let text = token_text(&args.token)?;
     let verdict = judge(&text, args)?;
-    let shown = if json { format!("{}\n", terminal::pretty(&verdict_json(&verdict))) } else { report(&verdict) };
+    let shown =
+        if json { format!("{}\n", terminal::pretty(&verdict_json(&verdict, args))) } else { report(&verdict, args) };
     terminal::print(&shown)?;
     Ok(if verdict.is_good() { Outcome::Done } else { Outcome::Refused })
 }
@@ -61,15 +67,15 @@ fn token_text(argument: &str) -> anyhow::Result<String> {
     if argument != "-" {
         return Ok(argument.to_owned());
     }
-    let mut bytes = Vec::new();
-    std::io::stdin().take(1 << 20).read_to_end(&mut bytes).context("cannot read the token from standard input")?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let text = input::read(Path::new(argument))
+        .map_err(|error| anyhow!("cannot read the token from standard input: {error}"))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Without a keyset there still is something to show: the token, and that nothing vouches for it.
 fn judge(text: &str, args: &Args) -> anyhow::Result<Verdict> {
     let expected = Expected { audiences: args.audience.clone(), issuers: args.issuer.clone(), leeway: args.leeway };
-    Ok(match Fetcher::new(&args.trust)?.fetch(&args.jwks) {
+    Ok(match Fetcher::new(&args.trust, args.jwks.is_https())?.fetch(&args.jwks) {
         Ok(fetched) => assertion::check(text, &fetched.keyset, &expected, clock::now()),
         Err(error) => {
             let unavailable = Fault::NoKeyset { problem: error.problem, advice: error.advice };
@@ -81,25 +87,41 @@ fn judge(text: &str, args: &Args) -> anyhow::Result<Verdict> {
     })
 }
 
-fn verdict_json(verdict: &Verdict) -> Value {
+fn verdict_json(verdict: &Verdict, args: &Args) -> Value {
     let token = verdict.token.as_ref();
     json!({
         "verified": verdict.is_good(),
         "signature": verdict.is_signed(),
         "faults": verdict.faults.iter().map(Fault::json).collect::<Vec<_>>(),
+        "not_checked": args.not_checked(),
         "kid": token.and_then(Token::kid),
         "header": token.map(|token| &token.header),
         "claims": token.map(|token| &token.claims),
     })
 }
 
-fn report(verdict: &Verdict) -> String {
+impl Args {
+    /// The claims that nothing on the command line says what they must be.
+    fn not_checked(&self) -> Vec<&'static str> {
+        let unchecked = [("audience", self.audience.is_empty()), ("issuer", self.issuer.is_empty())];
+        unchecked.into_iter().filter_map(|(name, is_unchecked)| is_unchecked.then_some(name)).collect()
+    }
+}
+
+fn report(verdict: &Verdict, args: &Args) -> String {
     let mut text = String::new();
     if let Some(token) = &verdict.token {
         text.push_str(&section("Header", &token.header, clock::now()));
         text.push_str(&section("Claims", &token.claims, clock::now()));
     }
     text.push_str(&conclusion(verdict));
+    let unchecked = args.not_checked();
+    if !unchecked.is_empty() {
+        let options: Vec<String> = unchecked.iter().map(|name| format!("--{name}")).collect();
+        let note =
+            format!("  not checked: {}; name what it must be with {}\n", unchecked.join(", "), options.join(" and "));
+        text.push_str(&Stream::Stdout.warn(&note));
+    }
     text
 }
 

@@ -223,8 +223,8 @@ fn what_the_tool_prints() {
             vec!["keygen", "-o", &path],
             vec!["verify", "a.b.c", "--jwks", &path],
             vec!["rotate", "stage", &path, "--jwks-url", url],
-            vec!["rotate", "promote", &path],
-            vec!["rotate", "retire", &path, "--json"],
+            vec!["rotate", "promote", "--now", &path],
+            vec!["rotate", "retire", "--now", &path, "--json"],
             vec!["rotate", "stage", &path, "--key", &path],
             vec!["upstream", "--jwks", url, "--listen", "nowhere", "--demo-issuer-key", &path],
         ] {

@@ -13,10 +13,10 @@ pub(crate) enum Fault {
     Empty,
     #[error("not three parts: found {0}, but a compact JWS is header.payload.signature with two dots")]
     Parts(usize),
-    #[error("the {part} is not base64url without padding ({reason})")]
-    Base64 { part: Part, reason: String },
-    #[error("the {part} is not JSON ({reason})")]
-    Json { part: Part, reason: String },
+    #[error("the {0} is not base64url without padding")]
+    Base64(Part),
+    #[error("the {0} is not JSON")]
+    Json(Part),
     #[error("the {0} is JSON, but not an object")]
     NotAnObject(Part),
     #[error("the header names no algorithm (alg)")]
@@ -41,7 +41,7 @@ pub(crate) enum Fault {
     UnusableKey { reason: String },
     #[error("bad signature: the key with this kid did not sign this header and payload")]
     Signature,
-    #[error("the keyset cannot be had: {problem}")]
+    #[error("no keyset: {problem}")]
     NoKeyset { problem: String, advice: String },
     #[error("the claim {0} is missing")]
     MissingClaim(&'static str),
@@ -65,8 +65,8 @@ impl Fault {
         match self {
             Self::Empty => "empty",
             Self::Parts(_) => "not_three_parts",
-            Self::Base64 { .. } => "bad_base64",
-            Self::Json { .. } | Self::NotAnObject(_) => "bad_json",
+            Self::Base64(_) => "bad_base64",
+            Self::Json(_) | Self::NotAnObject(_) => "bad_json",
             Self::NoAlgorithm | Self::Algorithm(_) => "bad_algorithm",
             Self::Unsigned => "algorithm_none",
             Self::SharedSecret(_) => "shared_secret_algorithm",
@@ -105,7 +105,7 @@ impl Fault {
     pub(crate) fn advice(&self) -> &str {
         match self {
             Self::Empty => "is the header there at all, and is this request's path behind the filter?",
-            Self::Parts(_) | Self::Base64 { .. } | Self::Json { .. } | Self::NotAnObject(_) => {
+            Self::Parts(_) | Self::Base64(_) | Self::Json(_) | Self::NotAnObject(_) => {
                 "was the token copied whole, and nothing else?"
             }
             Self::NoAlgorithm | Self::Unsigned | Self::SharedSecret(_) | Self::Algorithm(_) | Self::Critical => {

@@ -103,10 +103,10 @@ fn object(part: Part, text: &str) -> Result<Map<String, Value>, Fault> {
     match serde_json::from_slice(&bytes) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(_) => Err(Fault::NotAnObject(part)),
-        Err(error) => Err(Fault::Json { part, reason: error.to_string() }),
+        Err(_) => Err(Fault::Json(part)),
     }
 }
 
 fn decode(part: Part, text: &str) -> Result<Vec<u8>, Fault> {
-    URL_SAFE_NO_PAD.decode(text).map_err(|error| Fault::Base64 { part, reason: error.to_string() })
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| Fault::Base64(part))
 }

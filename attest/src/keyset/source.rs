@@ -1,24 +1,26 @@
 //! Where keysets come from: a proxy's URL, or a file.
 
-use std::io;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use thiserror::Error;
-use ureq::config::ConfigBuilder;
+use ureq::config::{Config, ConfigBuilder};
 use ureq::http::{HeaderMap, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
 use ureq::typestate::AgentScope;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-use super::Keyset;
+use super::{Keyset, trouble};
+use crate::input;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-const MAX_BYTES: u64 = 1 << 20;
-const USUAL_PATH: &str = "/.well-known/pomerium/jwks.json";
+pub(super) const USUAL_PATH: &str = "/.well-known/pomerium/jwks.json";
 
-/// A URL or a file. Its `Display` is what the user wrote.
+/// A URL or a file, `-` for standard input. Its `Display` is for errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     Url(String),
@@ -34,7 +36,7 @@ impl FromStr for Source {
         if !lower.starts_with("http://") && !lower.starts_with("https://") {
             return Ok(Self::File(PathBuf::from(text)));
         }
-        let uri: Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
+        let uri: Uri = text.parse().map_err(|_| "not a URL".to_owned())?;
         match uri.authority() {
             Some(authority) if authority.as_str().contains('@') => {
                 Err("a keyset is public; leave user and password out of its URL".to_owned())
@@ -45,11 +47,18 @@ impl FromStr for Source {
     }
 }
 
+impl Source {
+    /// Whether certificates will be needed.
+    pub(crate) fn is_https(&self) -> bool {
+        matches!(self, Self::Url(url) if is_https(url))
+    }
+}
+
 impl std::fmt::Display for Source {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Url(url) => formatter.write_str(url),
-            Self::File(path) => path.display().fmt(formatter),
+            Self::File(path) => formatter.write_str(&input::shown(path)),
         }
     }
 }
@@ -60,11 +69,13 @@ impl std::fmt::Display for Source {
 pub(crate) struct SourceError {
     pub(crate) problem: String,
     pub(crate) advice: String,
+    /// Whether this machine has no way to that kind of address at all.
+    pub(crate) no_route: bool,
 }
 
 impl SourceError {
-    fn new(problem: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { problem: problem.into(), advice: advice.into() }
+    pub(crate) fn new(problem: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { problem: problem.into(), advice: advice.into(), no_route: false }
     }
 }
 
@@ -79,47 +90,46 @@ pub(crate) struct Fetched {
 /// Which certificates an `https` URL may show.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct TrustArgs {
-    /// Trust the certificate authorities of this PEM file, and no others, for https URLs
+    /// Trust the certificates of this PEM file, and no others, for https URLs
     ///
     /// Without this, those of the file that SSL_CERT_FILE names, or else those that browsers trust.
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
 }
 
+impl TrustArgs {
+    /// The options again, for a command that is suggested.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        self.cacert.iter().flat_map(|path| ["--cacert".to_owned(), path.display().to_string()]).collect()
+    }
+}
+
 /// Fetches keysets. It always checks certificates; there is no switch to turn that off.
 #[derive(Clone)]
 pub(crate) struct Fetcher {
+    tls: TlsConfig,
     through_proxy: ureq::Agent,
     direct: ureq::Agent,
 }
 
 impl Fetcher {
     /// # Errors
-    /// When the file of certificate authorities cannot be read or holds none.
-    pub(crate) fn new(trust: &TrustArgs) -> anyhow::Result<Self> {
+    /// When the file of certificate authorities cannot be read or holds none. One that the environment names matters
+    /// only if certificates will be needed.
+    pub(crate) fn new(trust: &TrustArgs, needs_certificates: bool) -> anyhow::Result<Self> {
         let mut tls = TlsConfig::builder();
         match (&trust.cacert, std::env::var_os("SSL_CERT_FILE")) {
             (Some(path), _) => tls = tls.root_certs(authorities(path)?),
-            // Not asked for on this command line, so no reason to fail: there may be no https in play.
-            (None, Some(path)) => {
-                if let Ok(authorities) = authorities(path.as_ref()) {
-                    tls = tls.root_certs(authorities);
-                }
+            (None, Some(path)) if needs_certificates && !path.is_empty() => {
+                let named = authorities(Path::new(&path));
+                tls = tls.root_certs(named.map_err(|error| anyhow!("SSL_CERT_FILE: {error}; correct or unset it"))?);
             }
-            (None, None) => {}
+            (None, _) => {}
         }
         let tls = tls.build();
-        let agent = |config: ConfigBuilder<AgentScope>| {
-            let config = config
-                .timeout_global(Some(TIMEOUT))
-                .http_status_as_error(false)
-                .user_agent(concat!("attest/", env!("CARGO_PKG_VERSION")))
-                .max_idle_connections(0)
-                .tls_config(tls.clone());
-            config.build().new_agent()
-        };
-        let direct = agent(ureq::Agent::config_builder().proxy(None));
-        Ok(Self { through_proxy: agent(ureq::Agent::config_builder()), direct })
+        let direct = configured(&tls, ureq::Agent::config_builder().proxy(None)).new_agent();
+        let through_proxy = configured(&tls, ureq::Agent::config_builder()).new_agent();
+        Ok(Self { tls, through_proxy, direct })
     }
 
     /// Reads a keyset, from no cache in between if that can be helped.
@@ -128,11 +138,11 @@ impl Fetcher {
     /// What is wrong, and what to try.
     pub(crate) fn fetch(&self, source: &Source) -> Result<Fetched, SourceError> {
         match source {
-            Source::Url(url) => self.fetch_url(url),
+            Source::Url(url) => fetch_url(self.agent_for(url), url),
             Source::File(path) => {
-                let text = std::fs::read(path).map_err(|error| {
+                let text = input::read(path).map_err(|error| {
                     SourceError::new(
-                        format!("cannot read the keyset file {}: {error}", path.display()),
+                        format!("cannot read the keyset in {}: {error}", input::shown(path)),
                         "give a file that attest jwks wrote, or a URL that begins with http:// or https://",
                     )
                 })?;
@@ -141,44 +151,95 @@ impl Fetcher {
         }
     }
 
-    fn fetch_url(&self, url: &str) -> Result<Fetched, SourceError> {
-        let mut response = self
-            .agent_for(url)
-            .get(url)
-            .header("accept", "application/jwk-set+json, application/json")
-            .header("cache-control", "no-cache")
-            .call()
-            .map_err(|error| unreachable_url(url, &error))?;
-        let status = response.status().as_u16();
-        if status != 200 {
-            return Err(refused(url, status));
-        }
-        let max_age = max_age(response.headers());
-        let body = response.body_mut().with_config().limit(MAX_BYTES).read_to_vec();
-        let body = body.map_err(|error| unreachable_url(url, &error))?;
-        Ok(Fetched { keyset: keyset(&body, url)?, max_age })
+    /// Reads the keyset that a URL has at this address, whatever its host name resolves to. A redirect would lead away
+    /// from there: it is an error.
+    ///
+    /// # Errors
+    /// What is wrong, and what to try.
+    pub(crate) fn fetch_at(&self, url: &str, address: SocketAddr) -> Result<Fetched, SourceError> {
+        let config = configured(&self.tls, ureq::Agent::config_builder().proxy(None).max_redirects(0));
+        fetch_url(&ureq::Agent::with_parts(config, DefaultConnector::default(), Always(address)), url)
+    }
+
+    /// Whether this machine resolves the URL's host name itself: it is another machine, and no HTTP proxy is in between.
+    pub(crate) fn resolves(&self, url: &str) -> bool {
+        let proxy = self.through_proxy.config().proxy();
+        let spared = |proxy: &ureq::Proxy| url.parse::<Uri>().is_ok_and(|uri| proxy.is_no_proxy(&uri));
+        !is_local(url) && proxy.is_none_or(spared)
     }
 
     /// What runs on this machine is not asked for through a company's HTTP proxy.
     fn agent_for(&self, url: &str) -> &ureq::Agent {
-        let host = url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
-        let host = host.trim_matches(['[', ']']);
-        let local = host.eq_ignore_ascii_case("localhost")
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        if local { &self.direct } else { &self.through_proxy }
+        if is_local(url) { &self.direct } else { &self.through_proxy }
     }
 }
 
-fn authorities(path: &std::path::Path) -> anyhow::Result<RootCerts> {
-    let pem =
-        std::fs::read(path).map_err(|error| anyhow!("cannot read the certificates in {}: {error}", path.display()))?;
+/// A resolver that knows one address.
+#[derive(Debug)]
+struct Always(SocketAddr);
+
+impl Resolver for Always {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut addresses = self.empty();
+        addresses.push(self.0);
+        Ok(addresses)
+    }
+}
+
+fn configured(tls: &TlsConfig, config: ConfigBuilder<AgentScope>) -> Config {
+    config
+        .timeout_global(Some(TIMEOUT))
+        .http_status_as_error(false)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("attest/", env!("CARGO_PKG_VERSION")))
+        .max_idle_connections(0)
+        .tls_config(tls.clone())
+        .build()
+}
+
+fn fetch_url(agent: &ureq::Agent, url: &str) -> Result<Fetched, SourceError> {
+    let mut response = agent
+        .get(url)
+        // What https vouches for, a redirect to http would take back.
+        .config()
+        .https_only(is_https(url))
+        .build()
+        .header("accept", "application/jwk-set+json, application/json")
+        .header("cache-control", "no-cache")
+        .call()
+        .map_err(|error| trouble::unreachable(url, &error))?;
+    let status = response.status().as_u16();
+    if status != 200 {
+        return Err(trouble::refused(url, status));
+    }
+    let max_age = max_age(response.headers());
+    let body = response.body_mut().with_config().limit(input::MAX_BYTES).read_to_vec();
+    let body = body.map_err(|error| trouble::unreachable(url, &error))?;
+    Ok(Fetched { keyset: keyset(&body, url)?, max_age })
+}
+
+fn is_https(url: &str) -> bool {
+    url.to_ascii_lowercase().starts_with("https://")
+}
+
+/// Whether a URL's host is this machine.
+fn is_local(url: &str) -> bool {
+    let host = url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
+    let host = host.trim_matches(['[', ']']);
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn authorities(path: &Path) -> anyhow::Result<RootCerts> {
+    let shown = input::shown(path);
+    let pem = input::read(path).map_err(|error| anyhow!("cannot read the certificates in {shown}: {error}"))?;
     let certificates: Vec<_> = ureq::tls::parse_pem(&pem)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
             _ => None,
         })
         .collect();
-    anyhow::ensure!(!certificates.is_empty(), "{} holds no PEM certificate", path.display());
+    anyhow::ensure!(!certificates.is_empty(), "{shown} holds no PEM certificate");
     Ok(RootCerts::new_with_certs(&certificates))
 }
 
@@ -189,40 +250,6 @@ fn keyset(text: &[u8], source: &str) -> Result<Keyset, SourceError> {
             format!("the filter answers with one at {USUAL_PATH}, or where jwks_path says"),
         )
     })
-}
-
-fn refused(url: &str, status: u16) -> SourceError {
-    let advice = match status {
-        404 => format!("check the path: the usual one is {USUAL_PATH}, unless jwks_path says otherwise"),
-        401 | 403 => "the keyset is public; let this path pass before whatever asks for a login".to_owned(),
-        503 => "the filter may still be without a signing key; look at the proxy's log".to_owned(),
-        _ => "look at the proxy's log".to_owned(),
-    };
-    SourceError::new(format!("{url} answered with status {status}"), advice)
-}
-
-fn unreachable_url(url: &str, error: &ureq::Error) -> SourceError {
-    let advice = match error {
-        ureq::Error::HostNotFound => "check the name of the host",
-        ureq::Error::Timeout(_) => "is the proxy up, and does a firewall let this machine reach it?",
-        ureq::Error::Io(io) if io.kind() == io::ErrorKind::ConnectionRefused => {
-            "nothing listens there; is the proxy up, and is this its port?"
-        }
-        ureq::Error::Tls(_) | ureq::Error::Rustls(_) => {
-            "its certificate is not trusted; name your own authority with --cacert FILE"
-        }
-        ureq::Error::Io(io) if io.to_string().contains("certificate") => {
-            "its certificate is not trusted; name your own authority with --cacert FILE"
-        }
-        ureq::Error::Io(io) if io.to_string().contains("lookup") => "check the name of the host",
-        ureq::Error::Protocol(_) => "that is no HTTP server; http:// and https:// mixed up, perhaps?",
-        _ => "is that the right URL, and is the proxy up?",
-    };
-    let reason = match error {
-        ureq::Error::Io(io) => io.to_string(),
-        other => other.to_string(),
-    };
-    SourceError::new(format!("cannot fetch {url}: {reason}"), advice)
 }
 
 /// The longest that any cache may keep the answer.
@@ -277,7 +304,7 @@ mod tests {
     #[test]
     fn a_refused_connection_says_what_to_try() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let fetcher = Fetcher::new(&TrustArgs::default()).unwrap();
+        let fetcher = Fetcher::new(&TrustArgs::default(), false).unwrap();
         let error = fetcher.fetch(&Source::Url(format!("http://127.0.0.1:{port}/"))).unwrap_err();
         assert!(error.to_string().contains("nothing listens there"), "{error}");
     }

@@ -3,18 +3,24 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use serde_json::json;
-use thiserror::Error;
+use anyhow::{bail, ensure};
+use indicatif::MultiProgress;
 
+use super::Rotation;
+use super::hold::{Hold, Row};
+use super::interrupt::{Wait, Waiting};
+use super::progress::Progress;
 use super::record::Record;
 use super::standing::{Need, Standing};
+use super::target::{ConnectTo, ProxyUrl, Target};
 use crate::clock::{self, span};
-use crate::keyset::{Fetched, Fetcher, Source, SourceError, TrustArgs};
-use crate::terminal::{self, Stream};
+use crate::keyset::{Fetched, Fetcher, SourceError, TrustArgs};
 
 /// The filter's default for `jwks_max_age`.
 const DEFAULT_CACHE_TIME: Duration = Duration::from_secs(60);
+/// The filter's default for `signing_key_refresh`.
+const DEFAULT_REFRESH_TIME: Duration = Duration::from_secs(5);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Proxies that are asked at the same time.
 const AT_ONCE: usize = 16;
@@ -23,42 +29,39 @@ const AT_ONCE: usize = 16;
 #[derive(clap::Args)]
 pub(super) struct FleetArgs {
     /// Where a proxy publishes its keyset; give it once for each proxy of the fleet
+    ///
+    /// If the host is a name, every address that it resolves to counts as a proxy.
     #[arg(long = "jwks-url", value_name = "URL", value_delimiter = ',')]
     jwks_urls: Vec<ProxyUrl>,
+
+    /// Connect to this address for a host of --jwks-url; give it once for each proxy behind that name
+    ///
+    /// The certificate is still checked for the host name. Another port than the URL's may follow the address.
+    #[arg(long, value_name = "HOST:ADDRESS", requires = "jwks_urls")]
+    connect_to: Vec<ConnectTo>,
 
     /// How long clients keep a keyset [default: what the proxy's Cache-Control says, else 60s]
     #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
     cache_time: Option<Duration>,
 
-    /// How long the workers of a proxy take to read a changed file: the filter's signing_key_refresh
-    #[arg(long, value_name = "DURATION", value_parser = clock::duration, default_value = "5s")]
-    refresh_time: Duration,
-
-    /// Wait until the step is safe, instead of refusing it
-    #[arg(long)]
-    wait: bool,
-
-    /// How long to wait at most
-    #[arg(long, value_name = "DURATION", value_parser = clock::duration, default_value = "15m", requires = "wait")]
-    timeout: Duration,
+    /// How long the workers of a proxy take to read a changed file: the filter's signing_key_refresh [default: 5s]
+    #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
+    refresh_time: Option<Duration>,
 
     #[command(flatten)]
     trust: TrustArgs,
 }
 
-/// A URL; a file proves nothing about a proxy.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct ProxyUrl(String);
+/// Whether to wait for the proxies.
+#[derive(clap::Args)]
+pub(super) struct WaitArgs {
+    /// Wait until the step is safe, instead of refusing it
+    #[arg(long, requires = "jwks_urls")]
+    wait: bool,
 
-impl std::str::FromStr for ProxyUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse()? {
-            Source::Url(url) => Ok(Self(url)),
-            Source::File(_) => Err("a proxy's URL begins with http:// or https://".to_owned()),
-        }
-    }
+    /// How long to wait at most [default: 15m]
+    #[arg(long, value_name = "DURATION", value_parser = clock::duration, requires = "wait")]
+    timeout: Option<Duration>,
 }
 
 /// What a step needs to be safe.
@@ -73,47 +76,70 @@ pub(super) struct Requirement {
     pub(super) since: f64,
 }
 
-/// A step that is not safe yet.
-#[derive(Debug, Error)]
-#[error("{step}: not yet")]
-pub(super) struct Hold {
-    step: &'static str,
-    because: &'static str,
-    rows: Vec<(String, Standing)>,
-    timed_out: Option<Duration>,
-}
-
 impl FleetArgs {
-    /// Whether the user wants more than the order of the steps checked.
-    fn is_strict(&self) -> bool {
-        !self.jwks_urls.is_empty() || self.wait || self.cache_time.is_some()
+    /// Whether any proxy is named.
+    pub(super) fn is_named(&self) -> bool {
+        !self.jwks_urls.is_empty()
+    }
+
+    /// Makes sure that proxies are named, or that the user wants none to be asked.
+    ///
+    /// # Errors
+    /// What to add to the command line.
+    pub(super) fn must_be_named(&self, now: bool) -> anyhow::Result<()> {
+        ensure!(
+            self.is_named() || now,
+            "no proxy is named, so nobody knows whether this step is safe; name each with --jwks-url URL, or do it \
+             unseen with --now"
+        );
+        Ok(())
     }
 
     /// Makes sure that a step is safe, or waits until it is. What is seen goes into the record.
     ///
     /// # Errors
     /// A [`Hold`] if it is not safe (in time).
-    pub(super) fn ensure(&self, requirement: &Requirement, record: &mut Record) -> anyhow::Result<()> {
-        if !self.is_strict() {
+    pub(super) fn ensure(
+        &self,
+        requirement: &Requirement,
+        wait: &WaitArgs,
+        rotation: &mut Rotation,
+        json: bool,
+    ) -> anyhow::Result<()> {
+        if !self.is_named() {
             return Ok(());
         }
-        let fetcher = Fetcher::new(&self.trust)?;
-        let started = Instant::now();
-        let mut display = Display::new();
+        let fetcher = self.fetcher()?;
+        let (started, timeout) = (Instant::now(), wait.timeout.unwrap_or(DEFAULT_TIMEOUT));
+        let progress = MultiProgress::new();
+        let _waiting = wait.wait.then(|| {
+            let state = format!("nothing was changed; {}. Run it again at any time", rotation.state());
+            Waiting::begin(Wait { step: requirement.step, state, json, exit_code: None, progress: progress.clone() })
+        });
+        let mut display = Progress::new(progress.clone());
         loop {
-            let rows = self.look(&fetcher, requirement, record);
-            record.save()?;
-            if rows.iter().all(|(_, standing)| *standing == Standing::Ready) {
+            let rows = self.look(&fetcher, requirement, &mut rotation.record);
+            rotation.record.save()?;
+            if rows.iter().all(|row| row.standing == Standing::Ready) {
                 return Ok(());
             }
-            let over = started.elapsed() >= self.timeout;
-            if !self.wait || over {
-                let timed_out = (self.wait && over).then_some(self.timeout);
+            let over = started.elapsed() >= timeout;
+            if !wait.wait || over {
+                let timed_out = (wait.wait && over).then_some(timeout);
                 return Err(Hold { step: requirement.step, because: requirement.because, rows, timed_out }.into());
             }
             display.show(requirement.because, &rows);
-            thread::sleep(PAUSE.min(self.timeout.saturating_sub(started.elapsed())));
+            thread::sleep(PAUSE.min(timeout.saturating_sub(started.elapsed())));
         }
+    }
+
+    /// # Errors
+    /// When certificates cannot be read, or an option leads a host name that no URL has.
+    pub(super) fn fetcher(&self) -> anyhow::Result<Fetcher> {
+        if let Some(stray) = self.connect_to.iter().find(|to| self.jwks_urls.iter().all(|url| url.host() != to.host)) {
+            bail!("--connect-to {stray}: no --jwks-url has the host {}", stray.host);
+        }
+        Fetcher::new(&self.trust, self.jwks_urls.iter().any(ProxyUrl::is_https))
     }
 
     /// What to say of a step that was done without a look at any proxy, and perhaps too early.
@@ -122,175 +148,111 @@ impl FleetArgs {
         let left = Standing::after(requirement.since, seconds, clock::now()).seconds_left()?;
         let warning = format!(
             "no proxy was looked at, and the step before this one is only {} old. With the default times it would \
-             have been safe in {}: {}. Use --wait or --jwks-url",
+             have been safe in {}: {}",
             span((clock::now() - requirement.since).max(0.0)),
             span(left),
             requirement.because
         );
-        (!self.is_strict() && left > 0.0).then_some(warning)
+        (!self.is_named() && left > 0.0).then_some(warning)
     }
 
     /// How long the need must have been met at a proxy whose keyset clients keep for so many seconds.
     fn seconds(&self, requirement: &Requirement, cache_seconds: f64) -> f64 {
         let Some(hold) = requirement.hold else { return 0.0 };
         let cache = self.cache_time.map_or(cache_seconds, |time| time.as_secs_f64());
-        cache + self.refresh_time.as_secs_f64() + hold.as_secs_f64()
+        cache + self.refresh_time.unwrap_or(DEFAULT_REFRESH_TIME).as_secs_f64() + hold.as_secs_f64()
     }
 
-    fn look(&self, fetcher: &Fetcher, requirement: &Requirement, record: &mut Record) -> Vec<(String, Standing)> {
-        if self.jwks_urls.is_empty() {
-            let seconds = self.seconds(requirement, DEFAULT_CACHE_TIME.as_secs_f64());
-            return vec![("the key file".to_owned(), Standing::after(requirement.since, seconds, clock::now()))];
-        }
-        let mut rows = Vec::new();
-        for urls in self.jwks_urls.chunks(AT_ONCE) {
-            for (url, answer) in urls.iter().zip(fetch_all(fetcher, urls)) {
-                rows.push((url.0.clone(), self.judge(&url.0, answer, requirement, record)));
+    /// Looks at every proxy once. What is seen goes into the record.
+    pub(super) fn look(&self, fetcher: &Fetcher, requirement: &Requirement, record: &mut Record) -> Vec<Row> {
+        self.jwks_urls.iter().flat_map(|url| self.look_at(url, fetcher, requirement, record)).collect()
+    }
+
+    fn look_at(&self, url: &ProxyUrl, fetcher: &Fetcher, requirement: &Requirement, record: &mut Record) -> Vec<Row> {
+        let targets = match Target::of(url, &self.connect_to, fetcher) {
+            Ok(targets) => targets,
+            Err(error) => {
+                return vec![Row { target: Target { url: url.0.clone(), address: None }, standing: error.into() }];
             }
+        };
+        let mut answers = Vec::new();
+        for targets in targets.chunks(AT_ONCE) {
+            answers.extend(fetch_all(fetcher, targets));
         }
-        rows
+        leave_out_unroutable(&mut answers);
+        let judge = |(target, answer)| {
+            let standing = self.judge(&target, answer, requirement, record);
+            Row { target, standing }
+        };
+        answers.into_iter().map(judge).collect()
     }
 
     fn judge(
         &self,
-        url: &str,
+        target: &Target,
         answer: Result<Fetched, SourceError>,
         requirement: &Requirement,
         record: &mut Record,
     ) -> Standing {
         let fetched = match answer {
             Ok(fetched) => fetched,
-            Err(error) => return Standing::Unreachable { problem: error.problem, advice: error.advice },
+            Err(error) => return error.into(),
         };
         let now = clock::now();
-        let seen = record.proxy(url);
+        let seen = record.proxy(&target.to_string());
         let cache = fetched.max_age.unwrap_or(DEFAULT_CACHE_TIME).as_secs_f64();
         seen.note(&fetched.keyset.kids(), cache, now);
         Standing::of(seen, &requirement.need, self.seconds(requirement, seen.cache_seconds), now)
     }
+
+    /// The options again, for a command that is suggested, ready for a shell.
+    pub(super) fn arguments(&self) -> String {
+        let mut arguments = Vec::new();
+        let mut add = |option: &str, value: String| arguments.extend([option.to_owned(), quoted(&value)]);
+        for url in &self.jwks_urls {
+            add("--jwks-url", url.0.clone());
+        }
+        for to in &self.connect_to {
+            add("--connect-to", to.to_string());
+        }
+        for (option, time) in [("--cache-time", self.cache_time), ("--refresh-time", self.refresh_time)] {
+            if let Some(time) = time {
+                add(option, clock::written(time));
+            }
+        }
+        arguments.extend(self.trust.arguments().iter().map(|argument| quoted(argument)));
+        if arguments.is_empty() {
+            arguments.push("--jwks-url http://PROXY:PORT/.well-known/pomerium/jwks.json".to_owned());
+        }
+        arguments.join(" ")
+    }
 }
 
-fn fetch_all(fetcher: &Fetcher, urls: &[ProxyUrl]) -> Vec<Result<Fetched, SourceError>> {
+/// A word as a shell reads it.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=,@%+[]".contains(character);
+    if !word.is_empty() && word.chars().all(plain) && !word.contains(['[', ']']) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Addresses of a kind that this machine has no way to are no proxies that it could ask, as long as another of the
+/// same name answers.
+fn leave_out_unroutable(answers: &mut Vec<(Target, Result<Fetched, SourceError>)>) {
+    if answers.iter().any(|(_, answer)| answer.is_ok()) {
+        answers.retain(|(_, answer)| !answer.as_ref().is_err_and(|error| error.no_route));
+    }
+}
+
+fn fetch_all(fetcher: &Fetcher, targets: &[Target]) -> Vec<(Target, Result<Fetched, SourceError>)> {
     thread::scope(|scope| {
-        let fetch = |url: &ProxyUrl| {
-            let source = Source::Url(url.0.clone());
-            scope.spawn(move || fetcher.fetch(&source))
+        let running: Vec<_> =
+            targets.iter().map(|target| (target, scope.spawn(move || target.fetch(fetcher)))).collect();
+        let gone = |target: &Target| SourceError::new(format!("cannot fetch {target}"), "run this again");
+        let join = |(target, thread): (&Target, thread::ScopedJoinHandle<'_, _>)| {
+            (target.clone(), thread.join().unwrap_or_else(|_| Err(gone(target))))
         };
-        let running: Vec<_> = urls.iter().map(fetch).collect();
-        let gone = |url: &ProxyUrl| SourceError {
-            problem: format!("cannot fetch {}", url.0),
-            advice: "run this again".to_owned(),
-        };
-        running.into_iter().zip(urls).map(|(thread, url)| thread.join().unwrap_or_else(|_| Err(gone(url)))).collect()
+        running.into_iter().map(join).collect()
     })
-}
-
-impl Hold {
-    /// Says which proxy is not ready, and why.
-    pub(super) fn print(&self, json: bool) -> std::io::Result<()> {
-        if json {
-            return terminal::print_json(&json!({
-                "done": false,
-                "step": self.step,
-                "error": format!("not yet: {}", self.because),
-                "seconds_left": self.seconds_left(),
-                "proxies": self.rows.iter().map(|(url, standing)| standing.json(url)).collect::<Vec<_>>(),
-            }));
-        }
-        let mut text = format!("{} {}\n", Stream::Stderr.bad("not yet:"), self.because);
-        for (url, standing) in &self.rows {
-            text.push_str(&format!("  {}\n", line(url, standing)));
-        }
-        text.push_str(&format!("  {}", self.next()));
-        terminal::remark(&text);
-        Ok(())
-    }
-
-    /// Until all are ready, if only time is missing.
-    fn seconds_left(&self) -> Option<f64> {
-        self.rows
-            .iter()
-            .map(|(_, standing)| standing.seconds_left())
-            .try_fold(0.0, |most, left| Some(f64::max(most, left?)))
-    }
-
-    fn has_unreachable(&self) -> bool {
-        self.rows.iter().any(|(_, standing)| matches!(standing, Standing::Unreachable { .. }))
-    }
-
-    fn next(&self) -> String {
-        let given_up = self.timed_out.map(|timeout| format!("gave up after {}; ", span(timeout.as_secs_f64())));
-        let next = match self.seconds_left() {
-            Some(seconds) => format!("nothing was changed; run it again in {}, or with --wait", span(seconds)),
-            None if self.has_unreachable() => "nothing was changed; run it again when every proxy answers".to_owned(),
-            None => "nothing was changed; give every proxy the key file as it is now, then run it again".to_owned(),
-        };
-        format!("{}{next}", given_up.unwrap_or_default())
-    }
-}
-
-fn line(url: &str, standing: &Standing) -> String {
-    let mark = match standing {
-        Standing::Ready => Stream::Stderr.good("✔"),
-        Standing::Waiting { .. } => Stream::Stderr.warn("…"),
-        _ => Stream::Stderr.bad("✘"),
-    };
-    format!("{mark} {}  {}", terminal::plain(url), terminal::plain(&standing.to_string()))
-}
-
-/// The wait, as people like to see it: a line for each proxy. Where there is no terminal, a line for each change.
-struct Display {
-    bars: Vec<ProgressBar>,
-    all: MultiProgress,
-    last: Vec<&'static str>,
-}
-
-impl Display {
-    fn new() -> Self {
-        Self { bars: Vec::new(), all: MultiProgress::new(), last: Vec::new() }
-    }
-
-    fn show(&mut self, because: &str, rows: &[(String, Standing)]) {
-        use std::io::IsTerminal as _;
-        if self.last.is_empty() && self.bars.is_empty() {
-            terminal::remark(&format!("{} {because}", Stream::Stderr.strong("waiting:")));
-        }
-        if std::io::stderr().is_terminal() {
-            self.show_bars(rows);
-        } else {
-            self.show_changes(rows);
-        }
-    }
-
-    fn show_bars(&mut self, rows: &[(String, Standing)]) {
-        while self.bars.len() < rows.len() {
-            let bar = self.all.add(ProgressBar::new_spinner());
-            if let Ok(style) = ProgressStyle::with_template("  {spinner} {wide_msg}") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(120));
-            self.bars.push(bar);
-        }
-        for (bar, (url, standing)) in self.bars.iter().zip(rows) {
-            bar.set_message(line(url, standing));
-        }
-    }
-
-    fn show_changes(&mut self, rows: &[(String, Standing)]) {
-        let now: Vec<&'static str> = rows.iter().map(|(_, standing)| standing.code()).collect();
-        for (index, (url, standing)) in rows.iter().enumerate() {
-            if self.last.get(index) != now.get(index) {
-                terminal::remark(&format!("  {}", line(url, standing)));
-            }
-        }
-        self.last = now;
-    }
-}
-
-impl Drop for Display {
-    fn drop(&mut self) {
-        for bar in &self.bars {
-            bar.finish_and_clear();
-        }
-    }
 }

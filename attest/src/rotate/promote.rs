@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::fleet::{FleetArgs, Requirement};
+use super::fleet::{FleetArgs, Requirement, WaitArgs, quoted};
 use super::record::{Phase, Promoted};
 use super::standing::Need;
 use super::{Done, Rotation};
@@ -13,8 +13,8 @@ use crate::clock;
 
 /// Step 2: let the staged key sign
 ///
-/// With --jwks-url, every proxy must have published the staged key for as long as clients keep a keyset: only
-/// then does every client know the key when the first assertion signed with it arrives.
+/// Every proxy must have published the staged key for as long as clients keep a keyset: only then does every client
+/// know the key when the first assertion signed with it arrives.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// The key file
@@ -24,29 +24,48 @@ pub(super) struct Args {
     #[arg(long, value_name = "KID")]
     kid: Option<String>,
 
+    /// Do it without a look at any proxy
+    #[arg(long, conflicts_with_all = ["jwks_urls", "wait"])]
+    now: bool,
+
     #[command(flatten)]
     fleet: FleetArgs,
+
+    #[command(flatten)]
+    wait: WaitArgs,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
+pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
     let mut rotation = Rotation::open(&args.file)?;
-    let shown = rotation.shown();
     let phase = rotation.record.phase(&rotation.ring)?;
     let since = match &phase {
         Phase::Staged { since, .. } | Phase::Promoted { since, .. } => *since,
         Phase::Settled => rotation.ring.changed()?,
     };
     let kid = chosen(args, &rotation, &phase)?;
-    let old = rotation.ring.signer()?.kid().to_owned();
-    let requirement = Requirement {
+    args.fleet.must_be_named(args.now)?;
+    let requirement = requirement(&kid, since);
+    args.fleet.ensure(&requirement, &args.wait, &mut rotation, json)?;
+    let warning = args.fleet.warning(&requirement);
+    let mut done = apply(&mut rotation, kid, &args.fleet)?;
+    done.notes.extend(warning);
+    Ok(done)
+}
+
+/// What stands in the way of the step.
+pub(super) fn requirement(kid: &str, since: f64) -> Requirement {
+    Requirement {
         step: "promote",
-        need: Need::Published(kid.clone()),
+        need: Need::Published(kid.to_owned()),
         hold: Some(Duration::ZERO),
         because: "every proxy must have published the new key for as long as clients keep a keyset",
         since,
-    };
-    args.fleet.ensure(&requirement, &mut rotation.record)?;
-    let warning = args.fleet.warning(&requirement);
+    }
+}
+
+/// Does the step.
+pub(super) fn apply(rotation: &mut Rotation, kid: String, fleet: &FleetArgs) -> anyhow::Result<Done> {
+    let old = rotation.ring.signer()?.kid().to_owned();
     rotation.ring.put_first(&kid)?;
     let saved = rotation.ring.save()?;
     rotation.record.staged = None;
@@ -56,10 +75,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         step: "promote",
         kid,
         kids: rotation.ring.kids(),
-        file: shown.clone(),
+        file: rotation.shown(),
         summary: "promoted: the new key signs, and the old one is still published".to_owned(),
-        next: format!("attest rotate retire {shown} --wait --jwks-url …, once for each proxy"),
-        notes: saved.notes().into_iter().chain(warning).collect(),
+        next: format!("attest rotate retire {} --wait {}", quoted(&rotation.shown()), fleet.arguments()),
+        notes: saved.notes(),
     })
 }
 
@@ -75,13 +94,18 @@ fn chosen(args: &Args, rotation: &Rotation, phase: &Phase) -> anyhow::Result<Str
         };
     }
     match phase {
-        Phase::Staged { kids, .. } => match kids.as_slice() {
-            [kid] => Ok(kid.clone()),
-            _ => bail!("more than one key could be meant; say which with --kid: {}", kids.join(", ")),
-        },
+        Phase::Staged { kids, .. } => the_only(kids),
         Phase::Promoted { .. } => {
             bail!("nothing is staged: {signer} has been promoted already; next: attest rotate retire {shown}")
         }
         Phase::Settled => bail!("nothing is staged: {shown} has one private key; first: attest rotate stage {shown}"),
+    }
+}
+
+/// The staged key, where there is one.
+pub(super) fn the_only(kids: &[String]) -> anyhow::Result<String> {
+    match kids {
+        [kid] => Ok(kid.clone()),
+        _ => bail!("more than one key could be meant; say which with rotate promote --kid: {}", kids.join(", ")),
     }
 }

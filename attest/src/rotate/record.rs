@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use serde::{Deserialize, Serialize};
 
 use super::ring::Ring;
+use crate::input::{self, InputError};
 use crate::private_file;
 
 /// The record of one key file. All times are seconds since 1970.
@@ -22,6 +23,8 @@ pub(super) struct Record {
     pub(super) staged: Option<Staged>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) promoted: Option<Promoted>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) settled: Option<Settled>,
     /// By URL.
     #[serde(default)]
     pub(super) proxies: BTreeMap<String, Sightings>,
@@ -45,6 +48,13 @@ pub(super) struct Promoted {
     pub(super) kid: String,
     pub(super) old: Vec<String>,
     pub(super) at: f64,
+}
+
+/// No rotation is going on; automatic rotation counts from here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Settled {
+    pub(super) kid: String,
+    pub(super) since: f64,
 }
 
 /// What one proxy was seen to publish.
@@ -80,13 +90,13 @@ impl Record {
     pub(super) fn read(key_file: &Path) -> anyhow::Result<Self> {
         let path = path_for(key_file);
         let shown = path.display().to_string();
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self { path, ..Self::default() }),
+        let text = match input::read(&path) {
+            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+            Err(InputError::Missing) => return Ok(Self { path, ..Self::default() }),
             Err(error) => return Err(anyhow!("cannot read {shown}: {error}; run this as its owner or as root")),
         };
-        let record: Self = serde_json::from_str(&text).map_err(|error| {
-            anyhow!("{shown} is no record of a rotation ({error}); if you remove it, all waiting times begin anew")
+        let record: Self = serde_json::from_str(&text).map_err(|_| {
+            anyhow!("{shown} is no record of a rotation; if you remove it, all waiting times begin anew")
         })?;
         Ok(Self { path, written: text, ..record })
     }
@@ -99,7 +109,7 @@ impl Record {
         let text = format!("{:#}\n", serde_json::to_value(&*self)?);
         if text != self.written {
             private_file::write(&self.path, text.as_bytes())
-                .with_context(|| format!("cannot write {}", self.path.display()))?;
+                .map_err(|error| anyhow!("cannot write {}: {}", self.path.display(), input::reason(&error)))?;
             self.written = text;
         }
         Ok(())
@@ -112,7 +122,7 @@ impl Record {
     pub(super) fn remove(self) -> anyhow::Result<()> {
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(anyhow!("cannot remove {}: {error}; remove it yourself", self.path.display()))
+                Err(anyhow!("cannot remove {}: {}; remove it yourself", self.path.display(), input::reason(&error)))
             }
             _ => Ok(()),
         }

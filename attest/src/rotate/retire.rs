@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::fleet::{FleetArgs, Requirement};
+use super::fleet::{FleetArgs, Requirement, WaitArgs, quoted};
 use super::record::Phase;
 use super::standing::Need;
 use super::{Done, Rotation};
@@ -13,7 +13,7 @@ use crate::clock;
 
 /// Step 3: remove the old key
 ///
-/// With --jwks-url, every proxy must have signed with the new key for a token's lifetime and for as long as
+/// Every proxy must have signed with the new key for a token's lifetime and for as long as
 /// clients keep a keyset: only then has the last assertion of the old key expired. A proxy signs with the first
 /// key that it publishes.
 #[derive(clap::Args)]
@@ -29,35 +29,54 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = clock::duration, default_value = "300s")]
     token_lifetime: Duration,
 
+    /// Do it without a look at any proxy
+    #[arg(long, conflicts_with_all = ["jwks_urls", "wait"])]
+    now: bool,
+
     #[command(flatten)]
     fleet: FleetArgs,
+
+    #[command(flatten)]
+    wait: WaitArgs,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
+pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
     let mut rotation = Rotation::open(&args.file)?;
-    let shown = rotation.shown();
     let (old, since) = chosen(args, &rotation)?;
-    let signer = rotation.ring.signer()?.kid().to_owned();
-    let requirement = Requirement {
+    args.fleet.must_be_named(args.now)?;
+    let requirement = requirement(&rotation, since, args.token_lifetime)?;
+    args.fleet.ensure(&requirement, &args.wait, &mut rotation, json)?;
+    let warning = args.fleet.warning(&requirement);
+    let mut done = apply(&mut rotation, &old)?;
+    rotation.record.remove()?;
+    done.next = format!("nothing; the next rotation begins with: attest rotate stage {}", quoted(&done.file));
+    done.notes.extend(warning);
+    Ok(done)
+}
+
+/// What stands in the way of the step.
+pub(super) fn requirement(rotation: &Rotation, since: f64, token_lifetime: Duration) -> anyhow::Result<Requirement> {
+    Ok(Requirement {
         step: "retire",
-        need: Need::First(signer.clone()),
-        hold: Some(args.token_lifetime),
+        need: Need::First(rotation.ring.signer()?.kid().to_owned()),
+        hold: Some(token_lifetime),
         because: "every proxy must have signed with the new key until the last assertion of the old one expired",
         since,
-    };
-    args.fleet.ensure(&requirement, &mut rotation.record)?;
-    let warning = args.fleet.warning(&requirement);
-    rotation.ring.remove(&old);
+    })
+}
+
+/// Does the step. The record is left to the caller.
+pub(super) fn apply(rotation: &mut Rotation, old: &[String]) -> anyhow::Result<Done> {
+    rotation.ring.remove(old);
     let saved = rotation.ring.save()?;
-    rotation.record.remove()?;
     Ok(Done {
         step: "retire",
         kid: old.join(", "),
         kids: rotation.ring.kids(),
-        file: shown.clone(),
+        file: rotation.shown(),
         summary: "retired: the old key is gone".to_owned(),
-        next: format!("nothing; the next rotation begins with: attest rotate stage {shown}"),
-        notes: saved.notes().into_iter().chain(warning).collect(),
+        next: String::new(),
+        notes: saved.notes(),
     })
 }
 

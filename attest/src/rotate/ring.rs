@@ -10,12 +10,13 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use attestation_filter::keys::{Block, Key, KeyText, Keyring, PublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::piece::{self, Piece};
 use crate::new_key::KeyType;
 use crate::private_file::Replaced;
-use crate::{key_file, private_file};
+use crate::{input, key_file, private_file};
 
 /// Envoy's default for `max_direct_response_body_size_bytes`, of which a key file is a case.
 const ENVOY_BODY_BYTES: usize = 4096;
@@ -64,6 +65,7 @@ impl Ring {
     /// # Errors
     /// When the file cannot be read or locked, or the filter would not take it.
     pub(super) fn open(file: &Path) -> anyhow::Result<Self> {
+        ensure!(!input::is_standard_input(file), "a rotation needs a file that it can replace, not standard input");
         let path = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
         // Read once before the lock: its errors say what is wrong with the file.
         key_file::read(&path)?;
@@ -171,8 +173,8 @@ impl Ring {
         let shown = self.path.display();
         let unchanged = fs::read(&self.path).map(Zeroizing::new).is_ok_and(|current| *current == *self.original);
         ensure!(unchanged, "{shown} was changed by something else meanwhile; look at it, and run this again");
-        let replaced = private_file::replace(&self.path, &text)
-            .map_err(|error| anyhow!("cannot replace {shown}: {error}; run this as its owner or as root"))?;
+        let replaced =
+            private_file::replace(&self.path, &text).map_err(|error| anyhow!("cannot replace {shown}: {error}"))?;
         Ok(Saved { bytes: text.len(), replaced })
     }
 
@@ -216,14 +218,20 @@ fn published(entries: &[Entry]) -> Vec<String> {
     kids
 }
 
+/// Another rotation works on the file.
+#[derive(Debug, Error)]
+#[error("another attest rotate works on {0}; wait until it is done")]
+pub(super) struct Locked(String);
+
 /// A lock on the very file that has this name now; a rotation that just ended may have put a new one there.
 fn lock(path: &Path) -> anyhow::Result<File> {
     for _attempt in 0..5 {
-        let file = File::open(path).map_err(|error| anyhow!("cannot open {}: {error}", path.display()))?;
+        let file =
+            File::open(path).map_err(|error| anyhow!("cannot open {}: {}", path.display(), input::reason(&error)))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                bail!("another attest rotate works on {}; wait until it is done", path.display());
+                return Err(Locked(path.display().to_string()).into());
             }
             // Some network file systems have no locks; the check for changes before writing still holds there.
             Err(TryLockError::Error(_)) => return Ok(file),

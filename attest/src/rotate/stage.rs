@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use attestation_filter::keys::KeyText;
 
-use super::fleet::{FleetArgs, Requirement};
+use super::fleet::{FleetArgs, Requirement, WaitArgs, quoted};
 use super::record::{Phase, Promoted, Staged};
 use super::standing::Need;
 use super::{Done, Rotation};
@@ -25,15 +25,18 @@ pub(super) struct Args {
     #[arg(long = "type", value_enum, value_name = "TYPE", conflicts_with = "key")]
     key_type: Option<KeyType>,
 
-    /// Add the private key of this file, instead of making one
-    #[arg(long, value_name = "FILE")]
+    /// Add the private key of this file, instead of making one; - reads it from standard input
+    #[arg(long, value_name = "FILE|-")]
     key: Option<PathBuf>,
 
     #[command(flatten)]
     fleet: FleetArgs,
+
+    #[command(flatten)]
+    wait: WaitArgs,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
+pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
     let mut rotation = Rotation::open(&args.file)?;
     let shown = rotation.shown();
     match rotation.record.phase(&rotation.ring)? {
@@ -47,27 +50,41 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
             old.join(", ")
         ),
     }
-    let signer = rotation.ring.signer()?.kid().to_owned();
-    let requirement = Requirement {
-        step: "stage",
-        need: Need::First(signer.clone()),
-        hold: None,
-        because: "every proxy must sign with the first key of this file",
-        since: rotation.ring.changed()?,
-    };
+    let requirement = requirement(&rotation)?;
     rotation.forget_older_rotations();
-    args.fleet.ensure(&requirement, &mut rotation.record)?;
-    let kid = match &args.key {
+    args.fleet.ensure(&requirement, &args.wait, &mut rotation, json)?;
+    let key = match &args.key {
         Some(path) => {
             let text = key_file::text(&key_file::read(path)?, path)?;
             key_file::keyring(&text, path)?;
-            rotation.ring.append(&text)?
+            text
         }
-        None => {
-            let key_type = args.key_type.map_or_else(|| rotation.ring.signer_type(), Ok)?;
-            rotation.ring.append(&KeyText::read(key_type.generate()?.as_bytes())?)?
-        }
+        None => new_key(&rotation, args.key_type)?,
     };
+    apply(&mut rotation, &key, &args.fleet)
+}
+
+/// What stands in the way of the step, as far as proxies can.
+pub(super) fn requirement(rotation: &Rotation) -> anyhow::Result<Requirement> {
+    Ok(Requirement {
+        step: "stage",
+        need: Need::First(rotation.ring.signer()?.kid().to_owned()),
+        hold: None,
+        because: "every proxy must sign with the first key of this file",
+        since: rotation.ring.changed()?,
+    })
+}
+
+/// A key of the type that is asked for, or else like the one that signs.
+pub(super) fn new_key(rotation: &Rotation, key_type: Option<KeyType>) -> anyhow::Result<KeyText> {
+    let key_type = key_type.map_or_else(|| rotation.ring.signer_type(), Ok)?;
+    Ok(KeyText::read(key_type.generate()?.as_bytes())?)
+}
+
+/// Does the step.
+pub(super) fn apply(rotation: &mut Rotation, key: &KeyText, fleet: &FleetArgs) -> anyhow::Result<Done> {
+    let signer = rotation.ring.signer()?.kid().to_owned();
+    let kid = rotation.ring.append(key)?;
     let saved = rotation.ring.save()?;
     rotation.record.staged = Some(Staged { kid: kid.clone(), signer, at: clock::now() });
     rotation.record.save()?;
@@ -75,16 +92,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         step: "stage",
         kid,
         kids: rotation.ring.kids(),
-        file: shown.clone(),
+        file: rotation.shown(),
         summary: "staged: the new key is published, and does not sign yet".to_owned(),
-        next: format!("attest rotate promote {shown} --wait --jwks-url …, once for each proxy"),
+        next: format!("attest rotate promote {} --wait {}", quoted(&rotation.shown()), fleet.arguments()),
         notes: saved.notes(),
     })
 }
 
 impl Rotation {
     /// What a finished rotation left in the record says nothing about the next one.
-    fn forget_older_rotations(&mut self) {
+    pub(super) fn forget_older_rotations(&mut self) {
         self.record.staged = None::<Staged>;
         self.record.promoted = None::<Promoted>;
     }

@@ -1,9 +1,8 @@
 //! How one proxy stands towards a step: what it publishes, and whether clients have had the time to notice.
 
-use serde_json::{Value, json};
-
 use super::record::Sightings;
 use crate::clock::span;
+use crate::keyset::SourceError;
 
 /// What every proxy has to show before a step is safe.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,15 +83,11 @@ impl Standing {
             _ => None,
         }
     }
+}
 
-    /// The standing for scripts.
-    pub(super) fn json(&self, url: &str) -> Value {
-        json!({
-            "url": url,
-            "state": self.code(),
-            "seconds_left": self.seconds_left(),
-            "message": self.to_string(),
-        })
+impl From<SourceError> for Standing {
+    fn from(error: SourceError) -> Self {
+        Self::Unreachable { problem: error.problem, advice: error.advice }
     }
 }
 

@@ -63,10 +63,7 @@ impl KeysetCache {
     async fn fetch(&self) -> Result<Cached, SourceError> {
         let (fetcher, source) = (self.fetcher.clone(), self.source.clone());
         let fetched = tokio::task::spawn_blocking(move || fetcher.fetch(&source)).await;
-        let fetched = fetched.map_err(|error| SourceError {
-            problem: format!("cannot fetch {}: {error}", self.source),
-            advice: "try again".to_owned(),
-        })??;
+        let fetched = fetched.map_err(|_| SourceError::new(format!("cannot fetch {}", self.source), "try again"))??;
         Ok(Cached {
             keyset: Arc::new(fetched.keyset),
             fetched: Instant::now(),

@@ -14,7 +14,7 @@ fn page(request: Request<()>) -> String {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("keys.json");
     std::fs::write(&file, json!({ "keys": [{ "kid": HOSTILE, "kty": HOSTILE, "alg": HOSTILE }] }).to_string()).unwrap();
-    let keysets = KeysetCache::new(Fetcher::new(&TrustArgs::default()).unwrap(), Source::File(file));
+    let keysets = KeysetCache::new(Fetcher::new(&TrustArgs::default(), false).unwrap(), Source::File(file));
     let header = HeaderName::from_static("x-pomerium-jwt-assertion");
     let (parts, ()) = request.into_parts();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Keys, kids, mode, run};
+use crate::support::{Keys, claims, kids, mode, run, run_with_stdin};
 
 #[test]
 fn a_new_key_is_private_named_by_its_kid_and_published_as_the_filter_would() {
@@ -113,11 +113,77 @@ fn a_wrong_command_line_ends_with_2_and_help_with_0() {
 
 #[test]
 fn completions_name_every_command() {
-    for shell in ["bash", "zsh", "fish"] {
+    for shell in ["bash", "zsh", "fish", "powershell"] {
         let said = run(&["completions", shell]);
         assert_eq!(said.code, 0);
         for command in ["keygen", "jwks", "rotate", "verify", "upstream", "jwks-url"] {
             assert!(said.stdout.contains(command), "{shell}: {command}");
         }
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_json_where_json_is_asked_for() {
+    for (arguments, word) in [
+        (&["--json", "frobnicate"][..], "frobnicate"),
+        (&["verify", "--json", "x"], "--jwks"),
+        (&["rotate", "stage", "--json", "--jwks-url", "nowhere", "f"], "http://"),
+        (&["--json"], "subcommand"),
+    ] {
+        let said = run(arguments);
+        assert_eq!((said.code, said.stderr.as_str()), (2, ""), "{arguments:?}: {}", said.all());
+        let error = said.json()["error"].as_str().unwrap().to_owned();
+        assert!(error.contains(word) && !error.contains('\n'), "{error}");
+    }
+    assert!(run(&["--json", "--help"]).stdout.contains("Usage:"), "help stays help");
+}
+
+#[test]
+fn manual_pages_come_from_the_help() {
+    let said = run(&["man"]);
+    assert_eq!(said.code, 0);
+    for word in [".TH attest 1", "keygen", "rotate", "Exit codes"] {
+        assert!(said.stdout.contains(word), "{word}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(run(&["man", "--out", directory.path().to_str().unwrap()]).code, 0);
+    let page = fs::read_to_string(directory.path().join("attest-rotate-promote.1")).unwrap();
+    assert!(page.contains("jwks\\-url") && page.contains("connect\\-to"), "{page}");
+}
+
+#[test]
+fn a_hyphen_is_standard_input_and_output() {
+    let keys = Keys::new();
+    let said = run_with_stdin(&["jwks", "-"], &keys.text());
+    assert_eq!((said.code, said.stdout), (0, format!("{}\n", keys.keyset())));
+    let said = run(&["keygen", "-o", "-"]);
+    assert!(said.stdout.starts_with("-----BEGIN PRIVATE KEY-----\n"));
+    let new = Keys::new();
+    let said = run_with_stdin(&["rotate", "stage", keys.file(), "--key", "-"], &new.text());
+    assert_eq!((said.code, &keys.kids()[1]), (0, &new.kids()[0]), "{}", said.all());
+    let token = keys.sign(&claims());
+    let said = run_with_stdin(&["verify", &token, "--jwks", "-"], &keys.keyset());
+    assert_eq!(said.code, 0, "{}", said.all());
+    let said = run_with_stdin(&["verify", "-", "--jwks", "-"], &token);
+    assert!(said.code == 1 && said.stderr.contains("at once"), "{}", said.all());
+    let said = run_with_stdin(&["rotate", "stage", "-"], &keys.text());
+    assert!(said.code == 1 && said.stderr.contains("not standard input"), "{}", said.all());
+}
+
+#[test]
+fn an_endless_input_is_refused() {
+    let keys = Keys::new();
+    let token = keys.sign(&claims());
+    for arguments in [
+        &["jwks", "/dev/zero"][..],
+        &["verify", &token, "--jwks", "/dev/zero"],
+        &["verify", &token, "--jwks", "https://localhost/", "--cacert", "/dev/zero"],
+        &["rotate", "stage", "/dev/zero"],
+        &["rotate", "stage", keys.file(), "--key", "/dev/zero"],
+        &["upstream", "--jwks", "http://localhost/", "--demo-issuer-key", "/dev/zero"],
+    ] {
+        let said = run(arguments);
+        assert_eq!(said.code, 1, "{arguments:?}");
+        assert!(said.all().contains("more than 1048576 bytes"), "{arguments:?}: {}", said.all());
     }
 }

@@ -1,12 +1,14 @@
 //! `attest` as people and scripts run it: the real program, in real directories, against real sockets.
 //!
 //! - `keys`: keygen and jwks
+//! - `https`: certificates and redirects
 //! - `verify`: every verdict, in words and as JSON
 //! - `rotate`: the order of the steps, what a fleet publishes, waiting, and being killed
 //! - `upstream`: the demo service, asked directly
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod https;
 mod keys;
 mod rotate;
 mod support;

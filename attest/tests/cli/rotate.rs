@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -44,12 +44,12 @@ fn three_steps_replace_the_key() {
     assert!(keys.text().starts_with(&before), "the old block is untouched");
     assert_eq!(staged["signer"], json!(old));
 
-    let promoted = done(&rotate("promote", &keys, &[]));
+    let promoted = done(&rotate("promote", &keys, &["--now"]));
     assert_eq!(keys.kids(), [new.clone(), old.clone()]);
     assert!(keys.text().ends_with(&before));
     assert_eq!(promoted["published"], json!([new, old]));
 
-    done(&rotate("retire", &keys, &[]));
+    done(&rotate("retire", &keys, &["--now"]));
     assert_eq!(keys.kids(), [new]);
     assert_eq!(mode(&keys.path), 0o600);
     assert_eq!(fs::read_dir(keys.directory.path()).unwrap().count(), 1, "no record and no temporary file is left");
@@ -69,7 +69,7 @@ fn a_wrong_order_is_refused_and_explained() {
     refused(&rotate("retire", &keys, &[]), "no promotion is on record");
     assert_eq!(keys.text(), text);
 
-    done(&rotate("promote", &keys, &[]));
+    done(&rotate("promote", &keys, &["--now"]));
     let text = keys.text();
     refused(&rotate("promote", &keys, &[]), "promoted already");
     refused(&rotate("stage", &keys, &[]), "not over");
@@ -80,8 +80,9 @@ fn a_wrong_order_is_refused_and_explained() {
 fn steps_in_a_hurry_are_done_with_a_warning() {
     let keys = Keys::new();
     done(&rotate("stage", &keys, &[]));
-    let said = rotate("promote", &keys, &[]);
-    assert!(said.stderr.contains("no proxy was looked at") && said.stderr.contains("--wait"), "{}", said.stderr);
+    let said = rotate("promote", &keys, &["--now"]);
+    done(&said);
+    assert!(said.stderr.contains("no proxy was looked at") && said.stderr.contains("safe in"), "{}", said.stderr);
 }
 
 #[test]
@@ -114,10 +115,10 @@ fn a_key_that_signs_elsewhere_is_left_alone() {
     fs::write(&keys.path, format!("{}{public}", keys.text())).unwrap();
     let (old, foreign) = (keys.kids()[0].clone(), elsewhere.kids()[0].clone());
     done(&rotate("stage", &keys, &[]));
-    done(&rotate("promote", &keys, &[]));
+    done(&rotate("promote", &keys, &["--now"]));
     let new = keys.kids()[0].clone();
     assert_eq!(keys.kids(), [new.clone(), old, foreign.clone()]);
-    done(&rotate("retire", &keys, &[]));
+    done(&rotate("retire", &keys, &["--now"]));
     assert_eq!(keys.kids(), [new, foreign]);
     assert!(keys.text().contains(&public));
 }
@@ -138,10 +139,10 @@ fn a_promotion_by_hand_needs_the_old_key_named_and_can_be_undone() {
     let [old, new] = [keys.kids()[0].clone(), keys.kids()[1].clone()];
     refused(&rotate("retire", &keys, &["--kid", &old]), "signs");
     refused(&rotate("retire", &keys, &["--kid", "x"]), "no key with kid x");
-    done(&rotate("promote", &keys, &[]));
-    done(&rotate("promote", &keys, &["--kid", &old]));
+    done(&rotate("promote", &keys, &["--now"]));
+    done(&rotate("promote", &keys, &["--now", "--kid", &old]));
     assert_eq!(keys.kids(), [old.clone(), new.clone()], "back to the old key");
-    done(&rotate("retire", &keys, &["--kid", &new]));
+    done(&rotate("retire", &keys, &["--now", "--kid", &new]));
     assert_eq!(keys.kids(), [old]);
 }
 
@@ -150,10 +151,10 @@ fn a_file_that_was_promoted_by_a_killed_command_can_be_retired() {
     let keys = Keys::new();
     done(&rotate("stage", &keys, &[]));
     let staged = fs::read(record(&keys)).unwrap();
-    done(&rotate("promote", &keys, &[]));
+    done(&rotate("promote", &keys, &["--now"]));
     fs::write(record(&keys), staged).unwrap();
     let new = keys.kids()[0].clone();
-    done(&rotate("retire", &keys, &[]));
+    done(&rotate("retire", &keys, &["--now"]));
     assert_eq!(keys.kids(), [new]);
 }
 
@@ -213,7 +214,7 @@ fn retirement_waits_until_all_proxies_sign_with_the_new_key_and_old_tokens_are_g
     let keys = Keys::new();
     done(&rotate("stage", &keys, &[]));
     let staged = keys.keyset();
-    done(&rotate("promote", &keys, &[]));
+    done(&rotate("promote", &keys, &["--now"]));
     let proxy = Proxy::new(&staged);
     let quick = [&["--jwks-url", proxy.url.as_str(), "--token-lifetime", "1s"][..], &QUICK].concat();
     let said = rotate("retire", &keys, &quick);
@@ -270,13 +271,133 @@ fn a_proxy_that_does_not_answer_stops_the_step() {
 }
 
 #[test]
-fn without_a_url_waiting_counts_from_the_last_step() {
+fn a_step_that_nobody_watches_needs_now() {
     let keys = Keys::new();
     done(&rotate("stage", &keys, &[]));
-    refused(&rotate("promote", &keys, &QUICK), "waiting");
-    let started = Instant::now();
-    done(&rotate("promote", &keys, &[&QUICK[..], &["--wait"]].concat()));
-    assert!(started.elapsed() < Duration::from_secs(5));
+    let text = keys.text();
+    refused(&rotate("promote", &keys, &[]), "--now");
+    for wrong in [&["--wait"][..], &["--now", "--wait"], &["--now", "--jwks-url", "http://127.0.0.1:1/"]] {
+        assert_eq!(rotate("promote", &keys, wrong).code, 2, "{wrong:?}");
+    }
+    assert_eq!(keys.text(), text);
+    done(&rotate("promote", &keys, &["--now"]));
+    refused(&rotate("retire", &keys, &[]), "--jwks-url");
+    done(&rotate("retire", &keys, &["--now"]));
+}
+
+#[test]
+fn the_suggested_commands_are_ready_to_paste() {
+    let keys = Keys::new();
+    let proxy = Proxy::new(&keys.keyset());
+    let led = proxy.url.replace("127.0.0.1", "fleet.example");
+    let fleet = ["--jwks-url", proxy.url.as_str(), "--jwks-url", &led, "--connect-to", "fleet.example:127.0.0.1"];
+    let times = ["--cache-time", "0.5s", "--refresh-time", "0s"];
+    let mut said = done(&rotate("stage", &keys, &[&fleet[..], &times].concat()));
+    for (step, more) in [("promote", ""), ("retire", " --token-lifetime 0s")] {
+        let next = said["next"].as_str().unwrap();
+        let arguments = next.strip_prefix(&format!("attest rotate {step} ")).unwrap_or_else(|| panic!("{next}"));
+        proxy.publish(&keys.keyset());
+        let pasted = format!("exec \"$ATTEST\" --json rotate {step} {arguments} --timeout 20s{more}");
+        let output = Command::new("sh").args(["-c", &pasted]).env("ATTEST", env!("CARGO_BIN_EXE_attest")).output();
+        said = done(&Said::from(output.unwrap()));
+    }
+    assert_eq!(keys.kids().len(), 1);
+}
+
+#[test]
+fn every_proxy_behind_one_name_is_asked() {
+    let keys = Keys::new();
+    let (a, b) = (Proxy::new(&keys.keyset()), Proxy::new(&keys.keyset()));
+    let port = |proxy: &Proxy| proxy.url.split(':').nth(2).unwrap().split('/').next().unwrap().to_owned();
+    let to = |proxy: &Proxy| format!("fleet.example:127.0.0.1:{}", port(proxy));
+    let (to_a, to_b) = (to(&a), to(&b));
+    let url = "http://fleet.example/.well-known/pomerium/jwks.json";
+    let fleet = [&["--jwks-url", url, "--connect-to", &to_a, "--connect-to", &to_b][..], &QUICK].concat();
+    done(&rotate("stage", &keys, &fleet));
+    a.publish(&keys.keyset());
+    let said = rotate("promote", &keys, &fleet);
+    refused(&said, "does not publish");
+    let proxies = said.json()["proxies"].clone();
+    assert_eq!((&proxies[0]["url"], &proxies[0]["state"]), (&json!(url), &json!("waiting")));
+    assert_eq!((&proxies[1]["address"], &proxies[1]["state"]), (&json!(&to_b[14..]), &json!("missing")));
+    b.publish(&keys.keyset());
+    done(&rotate("promote", &keys, &[&fleet[..], &["--wait"]].concat()));
+
+    let stray = ["--jwks-url", &a.url, "--connect-to", "other.example:127.0.0.1", "--now"];
+    refused(&rotate("stage", &Keys::new(), &stray[..4]), "no --jwks-url has the host other.example");
+    assert_eq!(rotate("stage", &Keys::new(), &["--connect-to", "a:b", "--jwks-url", &a.url]).code, 2);
+}
+
+#[test]
+fn ctrl_c_in_a_wait_says_how_the_file_is() {
+    let keys = Keys::new();
+    let proxy = Proxy::new(&keys.keyset());
+    done(&rotate("stage", &keys, &[]));
+    let (text, kids) = (keys.text(), keys.kids());
+    for (json, signal) in [(false, "INT"), (true, "INT"), (false, "TERM")] {
+        let arguments = ["rotate", "promote", keys.file(), "--wait", "--jwks-url", &proxy.url];
+        let json = if json { &["--json"][..] } else { &[] };
+        let before = proxy.times_asked();
+        let child = attest().args(json).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while proxy.times_asked() < before + 2 {
+            assert!(Instant::now() < deadline, "it does not wait");
+            sleep(Duration::from_millis(10));
+        }
+        let kill = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        let said = Said::from(child.wait_with_output().unwrap());
+        assert_eq!(said.code, 130, "{}", said.all());
+        let told = if json.is_empty() { said.stderr.clone() } else { said.json()["error"].to_string() };
+        assert!(
+            told.contains("stopped: nothing was changed") && told.contains(&format!("{} signs", kids[0])),
+            "{told}"
+        );
+        assert!(told.contains(&kids[1]), "{told}");
+    }
+    assert_eq!(keys.text(), text);
+    done(&rotate("promote", &keys, &["--now"]));
+}
+
+/// The access control list `user::rw-`, `user:65534:r--`, `group::---`, `mask::r--`, `other::---`, as Linux stores it.
+const READABLE_BY_NOBODY: [u8; 44] = [
+    2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 254, 255, 0, 0, 4, 0, 0, 0, 255, 255, 255, 255, 16, 0, 4,
+    0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255,
+];
+
+#[test]
+fn an_access_control_list_is_kept() {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    const ATTRIBUTE: &str = "system.posix_acl_access";
+    let keys = Keys::new();
+    let set = setxattr(&keys.path, ATTRIBUTE, &READABLE_BY_NOBODY, XattrFlags::empty());
+    if set == Err(rustix::io::Errno::OPNOTSUPP) {
+        eprintln!("skipped: this file system has no access control lists");
+        return;
+    }
+    set.unwrap();
+    let before = mode(&keys.path);
+    for step in ["stage", "promote", "retire"] {
+        done(&rotate(step, &keys, now(step)));
+        let mut value = vec![0; 100];
+        let length = getxattr(&keys.path, ATTRIBUTE, &mut value).unwrap();
+        assert_eq!((&value[..length], mode(&keys.path)), (&READABLE_BY_NOBODY[..], before), "{step}");
+    }
+}
+
+#[test]
+fn a_list_that_a_directory_gives_to_new_files_is_not_taken() {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    let keys = Keys::new();
+    let set = setxattr(keys.directory.path(), "system.posix_acl_default", &READABLE_BY_NOBODY, XattrFlags::empty());
+    if set == Err(rustix::io::Errno::OPNOTSUPP) {
+        eprintln!("skipped: this file system has no access control lists");
+        return;
+    }
+    set.unwrap();
+    done(&rotate("stage", &keys, &[]));
+    let list = getxattr(&keys.path, "system.posix_acl_access", &mut [0; 100]);
+    assert_eq!((list, mode(&keys.path)), (Err(rustix::io::Errno::NODATA), 0o600));
 }
 
 #[test]
@@ -284,9 +405,12 @@ fn no_key_byte_leaves_the_key_file() {
     let keys = Keys::new();
     let proxy = Proxy::new(&keys.keyset());
     let mut said = String::new();
-    for (step, more) in
-        [("stage", &[][..]), ("promote", &["--jwks-url", proxy.url.as_str()]), ("promote", &[]), ("retire", &[])]
-    {
+    for (step, more) in [
+        ("stage", &[][..]),
+        ("promote", &["--jwks-url", proxy.url.as_str()]),
+        ("promote", &["--now"]),
+        ("retire", &["--now"]),
+    ] {
         said += &run(&[&["rotate", step, keys.file()], more].concat()).all();
         said += &rotate(step, &keys, more).all();
         said += &fs::read_to_string(record(&keys)).unwrap_or_default();
@@ -312,6 +436,11 @@ fn a_link_and_a_stricter_mode_stay_what_they_are() {
     assert_eq!((mode(&keys.path), keys.kids().len()), (0o400, 2));
 }
 
+/// Steps other than the first need it where no proxy is named.
+fn now(step: &str) -> &'static [&'static str] {
+    if step == "stage" { &[] } else { &["--now"] }
+}
+
 fn time_of_a_step() -> Duration {
     let keys = Keys::new();
     let started = Instant::now();
@@ -328,8 +457,12 @@ fn a_kill_at_any_time_loses_nothing() {
     for attempt in 0..60 {
         let old = keys.kids();
         let step = if old.len() == 1 { "stage" } else { "promote" };
-        let mut child =
-            attest().args(["rotate", step, keys.file()]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = attest()
+            .args([&["rotate", step, keys.file()][..], now(step)].concat())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         sleep(whole * attempt / 30);
         child.kill().unwrap();
         child.wait().unwrap();
@@ -343,7 +476,7 @@ fn a_kill_at_any_time_loses_nothing() {
         }
         if new.len() == 2 && new != old && step == "promote" {
             let _ = fs::remove_file(record(&keys));
-            let said = rotate("retire", &keys, &["--kid", &new[1]]);
+            let said = rotate("retire", &keys, &["--now", "--kid", &new[1]]);
             assert_eq!(said.code, 0, "{}", said.all());
         }
     }
@@ -351,8 +484,8 @@ fn a_kill_at_any_time_loses_nothing() {
     if keys.kids().len() == 1 {
         done(&rotate("stage", &keys, &[]));
     }
-    done(&rotate("promote", &keys, &[]));
-    done(&rotate("retire", &keys, &[]));
+    done(&rotate("promote", &keys, &["--now"]));
+    done(&rotate("retire", &keys, &["--now"]));
     assert_eq!(fs::read_dir(keys.directory.path()).unwrap().count(), 1, "what the killed ones left is cleared away");
 }
 
@@ -376,7 +509,7 @@ fn a_text_that_jwks_reads_is_rotated_too() {
         fs::write(&keys.path, bytes).unwrap();
         assert_eq!(run(&["jwks", keys.file()]).code, 0, "{what}");
         for (step, count) in [("stage", 2), ("promote", 2), ("retire", 1)] {
-            let said = rotate(step, &keys, &[]);
+            let said = rotate(step, &keys, now(step));
             assert_eq!(said.code, 0, "{what}: {step}: {}", said.all());
             assert_eq!(keys.kids().len(), count, "{what}: {step}");
         }

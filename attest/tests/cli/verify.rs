@@ -32,6 +32,19 @@ fn a_good_assertion_is_shown_and_verified() {
 }
 
 #[test]
+fn what_was_not_checked_is_named() {
+    let keys = Keys::new();
+    let (token, keyset) = (keys.sign(&claims()), keyset_file(&keys));
+    let said = run(&["verify", &token, "--jwks", &keyset]);
+    assert!(said.stdout.contains("not checked: audience, issuer"), "{}", said.stdout);
+    let checked = ["--audience", "app.example.com", "--issuer", "app.example.com"];
+    assert_eq!(judged(&keys, &token, &checked[..2]).1["not_checked"], json!(["issuer"]));
+    assert_eq!(judged(&keys, &token, &checked).1["not_checked"], json!([]));
+    let said = run(&[&["verify", &token, "--jwks", &keyset][..], &checked].concat());
+    assert!(!said.stdout.contains("not checked"), "{}", said.stdout);
+}
+
+#[test]
 fn the_token_may_come_from_standard_input_and_with_bearer() {
     let keys = Keys::new();
     let (token, keyset) = (keys.sign(&claims()), keyset_file(&keys));
