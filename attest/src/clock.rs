@@ -7,6 +7,15 @@ pub(crate) fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
+/// Which boot this is, and by how many seconds the wall clock is ahead of the time since then. As long as the machine is up,
+/// only a clock that was set changes that.
+pub(crate) fn ahead_of_boot() -> Option<(String, f64)> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let up = Duration::new(up.tv_sec.try_into().ok()?, up.tv_nsec.try_into().ok()?);
+    Some((boot.trim().to_owned(), now() - up.as_secs_f64()))
+}
+
 /// `2026-07-31 12:00:05 UTC`; none outside the years 1 to 9999.
 pub(crate) fn utc(seconds: f64) -> Option<String> {
     let seconds = whole(seconds)?;

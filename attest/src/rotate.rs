@@ -1,8 +1,10 @@
 //! `attest rotate`: a new signing key in three steps, none of which leaves an assertion that nobody can verify.
 
+mod auto;
 mod fleet;
 mod hold;
 mod interrupt;
+mod outlook;
 mod piece;
 mod progress;
 mod promote;
@@ -23,11 +25,12 @@ use hold::Hold;
 use record::Record;
 use ring::Ring;
 
-/// Replace the signing key of a key file, in three safe steps: stage, promote, retire
+/// Replace the signing key of a key file, in three safe steps or by itself
 ///
 ///   stage    adds a new key after the one that signs: it is published, and does not sign yet
 ///   promote  puts the new key first: it signs, and the old one is still published
 ///   retire   removes the old key
+///   auto     takes whichever step is due, or none
 ///
 /// Between the steps, clients need time to fetch the keyset again, and old assertions to expire.
 /// With --jwks-url (once for each proxy) a step first looks at what every proxy really publishes,
@@ -47,6 +50,7 @@ Examples:
       --jwks-url http://proxy-a:8080/.well-known/pomerium/jwks.json \\
       --jwks-url http://proxy-b:8080/.well-known/pomerium/jwks.json
   attest rotate retire signing-key.pem --wait --token-lifetime 300s --jwks-url ...
+  attest rotate auto signing-key.pem --every 30d --jwks-url ...
 
 Exit codes:
   0  the step is done
@@ -63,10 +67,12 @@ enum Step {
     Stage(stage::Args),
     Promote(promote::Args),
     Retire(retire::Args),
+    Auto(auto::Args),
 }
 
 pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Outcome> {
     let result = match &args.step {
+        Step::Auto(args) => return auto::run(args, json).map(|()| Outcome::Done),
         Step::Stage(args) => stage::run(args, json),
         Step::Promote(args) => promote::run(args, json),
         Step::Retire(args) => retire::run(args, json),

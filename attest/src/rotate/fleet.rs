@@ -118,6 +118,7 @@ impl FleetArgs {
         });
         let mut display = Progress::new(progress.clone());
         loop {
+            rotation.record.follow_clock();
             let rows = self.look(&fetcher, requirement, &mut rotation.record);
             rotation.record.save()?;
             if rows.iter().all(|row| row.standing == Standing::Ready) {

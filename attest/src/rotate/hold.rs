@@ -54,6 +54,16 @@ pub(super) fn seconds_left(rows: &[Row]) -> Option<f64> {
     rows.iter().map(|row| row.standing.seconds_left()).try_fold(0.0, |most, left| Some(f64::max(most, left?)))
 }
 
+/// The same to a fraction of a second.
+pub(super) fn seconds_left_exactly(rows: &[Row]) -> Option<f64> {
+    let left = |row: &Row| match &row.standing {
+        Standing::Ready => Some(0.0),
+        Standing::Waiting { seconds_left } => Some(*seconds_left),
+        _ => None,
+    };
+    rows.iter().map(left).try_fold(0.0, |most, left| Some(f64::max(most, left?)))
+}
+
 impl Hold {
     /// Says which proxy is not ready, and why.
     pub(super) fn print(&self, json: bool) -> std::io::Result<()> {

@@ -1,7 +1,8 @@
 //! Ctrl-C in a wait: the user learns in what state the key file is. It is listened for from the first wait on.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use indicatif::MultiProgress;
 use serde_json::json;
@@ -29,17 +30,24 @@ pub(super) struct Waiting(());
 
 impl Waiting {
     pub(super) fn begin(wait: Wait) -> Self {
-        static LISTENING: OnceLock<()> = OnceLock::new();
         *current() = Some(wait);
-        LISTENING.get_or_init(|| {
-            thread::spawn(|| {
-                if await_signal().is_some() {
-                    end();
-                }
-            });
-        });
+        listen();
         Self(())
     }
+}
+
+/// Listens for signals from now on. What comes before a wait ends that wait.
+pub(super) fn listen() {
+    static LISTENING: OnceLock<()> = OnceLock::new();
+    LISTENING.get_or_init(|| {
+        let (ready, listens) = mpsc::channel();
+        thread::spawn(move || {
+            if await_signal(&ready).is_some() {
+                end();
+            }
+        });
+        let _ = listens.recv_timeout(Duration::from_secs(1));
+    });
 }
 
 impl Drop for Waiting {
@@ -53,12 +61,13 @@ fn current() -> MutexGuard<'static, Option<Wait>> {
 }
 
 /// Ctrl-C, or what a container runtime sends. Both are ended by default until this listens, which is at once.
-fn await_signal() -> Option<()> {
+fn await_signal(ready: &mpsc::Sender<()>) -> Option<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).ok()?;
         let mut interrupt = signal(SignalKind::interrupt()).ok()?;
+        let _ = ready.send(());
         tokio::select! {
             _ = interrupt.recv() => Some(()),
             _ = terminate.recv() => Some(()),
@@ -74,7 +83,7 @@ fn end() {
             break guard;
         }
         drop(guard);
-        thread::sleep(std::time::Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     };
     let Some(wait) = guard.as_ref() else { return };
     let _ = wait.progress.clear();

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::ring::Ring;
 use crate::input::{self, InputError};
-use crate::private_file;
+use crate::{clock, private_file};
+
+/// In seconds. What a clock is corrected by all the time is less.
+const CLOCK_TOLERANCE: f64 = 0.5;
 
 /// The record of one key file. All times are seconds since 1970.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,13 +28,23 @@ pub(super) struct Record {
     pub(super) promoted: Option<Promoted>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) settled: Option<Settled>,
-    /// By URL.
+    /// By URL, and by address where there are several.
     #[serde(default)]
     pub(super) proxies: BTreeMap<String, Sightings>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    clock: Option<Clock>,
     #[serde(skip)]
     path: PathBuf,
     #[serde(skip)]
     written: String,
+}
+
+/// The clock by which the times of a record were taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Clock {
+    boot: String,
+    /// By how many seconds it was ahead of the time since that boot.
+    ahead: f64,
 }
 
 /// A key was added after the one that signed.
@@ -92,13 +105,65 @@ impl Record {
         let shown = path.display().to_string();
         let text = match input::read(&path) {
             Ok(text) => String::from_utf8_lossy(&text).into_owned(),
-            Err(InputError::Missing) => return Ok(Self { path, ..Self::default() }),
+            Err(InputError::Missing) => {
+                let mut record = Self { path, ..Self::default() };
+                record.follow_clock();
+                return Ok(record);
+            }
             Err(error) => return Err(anyhow!("cannot read {shown}: {error}; run this as its owner or as root")),
         };
         let record: Self = serde_json::from_str(&text).map_err(|_| {
             anyhow!("{shown} is no record of a rotation; if you remove it, all waiting times begin anew")
         })?;
-        Ok(Self { path, written: text, ..record })
+        let mut record = Self { path, written: text, ..record };
+        record.follow_clock();
+        Ok(record)
+    }
+
+    /// Moves all times by what the clock was set since they were taken: a clock that is set forward must not end a wait, and
+    /// one that is set back not lengthen it. After a reboot this cannot be known.
+    pub(super) fn follow_clock(&mut self) {
+        let Some((boot, ahead)) = clock::ahead_of_boot() else { return };
+        match &self.clock {
+            Some(known) if known.boot == boot && (ahead - known.ahead).abs() < CLOCK_TOLERANCE => return,
+            Some(known) if known.boot == boot => self.shift(ahead - known.ahead),
+            _ => {}
+        }
+        self.clock = Some(Clock { boot, ahead });
+    }
+
+    fn shift(&mut self, seconds: f64) {
+        for at in self.staged.iter_mut().map(|staged| &mut staged.at) {
+            *at += seconds;
+        }
+        for at in self.promoted.iter_mut().map(|promoted| &mut promoted.at) {
+            *at += seconds;
+        }
+        for since in self.settled.iter_mut().map(|settled| &mut settled.since) {
+            *since += seconds;
+        }
+        for seen in self.proxies.values_mut() {
+            let first = seen.first.iter_mut().map(|(_, since)| since);
+            seen.published.values_mut().chain(first).for_each(|since| *since += seconds);
+        }
+    }
+
+    /// Since when the key that signs has been the only private one, as far as is known.
+    ///
+    /// # Errors
+    /// When the file is gone.
+    pub(super) fn settled_since(&mut self, ring: &Ring) -> anyhow::Result<f64> {
+        let signer = ring.signer()?.kid();
+        if let Some(settled) = self.settled.as_ref().filter(|settled| settled.kid == signer) {
+            return Ok(settled.since);
+        }
+        let promoted = self.promoted.as_ref().filter(|promoted| promoted.kid == signer).map(|promoted| promoted.at);
+        let since = match promoted {
+            Some(at) => at,
+            None => ring.changed()?,
+        };
+        self.settled = Some(Settled { kid: signer.to_owned(), since });
+        Ok(since)
     }
 
     /// Writes the record, if it is not what is written already.
@@ -199,6 +264,42 @@ mod tests {
         assert_eq!(seen.first, Some(("b".into(), 4.0)));
         seen.note(&[], 60.0, 5.0);
         assert_eq!((seen.published.len(), seen.first), (0, None));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_moves_every_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let key_file = directory.path().join("key.pem");
+        let mut record = Record::read(&key_file).unwrap();
+        record.staged = Some(Staged { kid: "b".into(), signer: "a".into(), at: 1000.0 });
+        record.promoted = Some(Promoted { kid: "b".into(), old: vec!["a".into()], at: 1001.0 });
+        record.settled = Some(Settled { kid: "b".into(), since: 1002.0 });
+        record.proxy("p").note(&["b".into()], 60.0, 1003.0);
+        record.clock.as_mut().unwrap().ahead -= 3600.0;
+        record.save().unwrap();
+        let read = Record::read(&key_file).unwrap();
+        let seen = &read.proxies["p"];
+        let times = [
+            read.staged.unwrap().at,
+            read.promoted.unwrap().at,
+            read.settled.unwrap().since,
+            seen.published["b"],
+            seen.first.as_ref().unwrap().1,
+        ];
+        for (time, before) in times.into_iter().zip([1000.0, 1001.0, 1002.0, 1003.0, 1003.0]) {
+            assert!((time - before - 3600.0).abs() < 1.0, "{time}");
+        }
+    }
+
+    #[test]
+    fn times_of_another_boot_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let key_file = directory.path().join("key.pem");
+        let mut record = Record::read(&key_file).unwrap();
+        record.staged = Some(Staged { kid: "b".into(), signer: "a".into(), at: 1000.0 });
+        record.clock = Some(Clock { boot: "another".into(), ahead: 0.0 });
+        record.save().unwrap();
+        assert_eq!(Record::read(&key_file).unwrap().staged.unwrap().at, 1000.0);
     }
 
     #[test]

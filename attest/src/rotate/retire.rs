@@ -7,6 +7,7 @@ use anyhow::bail;
 
 use super::fleet::{FleetArgs, Requirement, WaitArgs, quoted};
 use super::record::Phase;
+use super::ring::Saved;
 use super::standing::Need;
 use super::{Done, Rotation};
 use crate::clock;
@@ -47,7 +48,7 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
     let requirement = requirement(&rotation, since, args.token_lifetime)?;
     args.fleet.ensure(&requirement, &args.wait, &mut rotation, json)?;
     let warning = args.fleet.warning(&requirement);
-    let mut done = apply(&mut rotation, &old)?;
+    let (mut done, _saved) = apply(&mut rotation, &old)?;
     rotation.record.remove()?;
     done.next = format!("nothing; the next rotation begins with: attest rotate stage {}", quoted(&done.file));
     done.notes.extend(warning);
@@ -65,11 +66,11 @@ pub(super) fn requirement(rotation: &Rotation, since: f64, token_lifetime: Durat
     })
 }
 
-/// Does the step. The record is left to the caller.
-pub(super) fn apply(rotation: &mut Rotation, old: &[String]) -> anyhow::Result<Done> {
+/// Does the step. The record is left to the caller, and what was saved stays locked until it is written.
+pub(super) fn apply(rotation: &mut Rotation, old: &[String]) -> anyhow::Result<(Done, Saved)> {
     rotation.ring.remove(old);
     let saved = rotation.ring.save()?;
-    Ok(Done {
+    let done = Done {
         step: "retire",
         kid: old.join(", "),
         kids: rotation.ring.kids(),
@@ -77,7 +78,8 @@ pub(super) fn apply(rotation: &mut Rotation, old: &[String]) -> anyhow::Result<D
         summary: "retired: the old key is gone".to_owned(),
         next: String::new(),
         notes: saved.notes(),
-    })
+    };
+    Ok((done, saved))
 }
 
 /// The keys to remove, and since when they do not sign any more.

@@ -1,6 +1,7 @@
 //! `attest` as people and scripts run it: the real program, in real directories, against real sockets.
 //!
 //! - `keys`: keygen and jwks
+//! - `auto`: rotations that nobody has to begin
 //! - `https`: certificates and redirects
 //! - `verify`: every verdict, in words and as JSON
 //! - `rotate`: the order of the steps, what a fleet publishes, waiting, and being killed
@@ -8,6 +9,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod auto;
 mod https;
 mod keys;
 mod rotate;

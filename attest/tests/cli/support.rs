@@ -197,6 +197,11 @@ impl Proxy {
         keyset.clone_into(&mut self.keyset.lock().unwrap());
     }
 
+    /// What is published, to be changed from another thread.
+    pub(crate) fn publisher(&self) -> Arc<Mutex<String>> {
+        Arc::clone(&self.keyset)
+    }
+
     pub(crate) fn times_asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }

@@ -1,0 +1,313 @@
+//! `rotate auto`: a key that is replaced while nobody looks.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use attestation_filter::keys::{Keyring, PublicKey, SigningKey};
+use p256::ecdsa::signature::Signer as _;
+use serde_json::{Value, json};
+
+use crate::support::{Keys, Proxy, Said, attest, run};
+
+const QUICK: [&str; 6] = ["--cache-time", "0.2s", "--refresh-time", "0s", "--token-lifetime", "0.2s"];
+
+fn auto(keys: &Keys, more: &[&str]) -> Value {
+    let said = run(&[&["--json", "rotate", "auto", keys.file()], more].concat());
+    assert_eq!(said.code, 0, "{}", said.all());
+    said.json()
+}
+
+/// Runs it until a step is done.
+fn until_done(keys: &Keys, more: &[&str]) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = auto(keys, more);
+        if answer["done"] == true {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{answer}");
+    }
+}
+
+#[test]
+fn each_run_takes_the_step_that_is_due() {
+    let keys = Keys::new();
+    let old = keys.kids()[0].clone();
+    let proxy = Proxy::new(&keys.keyset());
+    let fleet = [&["--jwks-url", &proxy.url, "--every", "0s"][..], &QUICK].concat();
+    let staged = auto(&keys, &fleet);
+    assert_eq!((&staged["step"], &staged["signer"]), (&json!("stage"), &json!(old)));
+    let held = auto(&keys, &fleet);
+    assert_eq!((&held["outlook"], &held["step"], &held["done"]), (&json!("held"), &json!("promote"), &json!(false)));
+    assert_eq!(held["proxies"][0]["state"], "missing");
+    proxy.publish(&keys.keyset());
+    assert_eq!(auto(&keys, &fleet)["proxies"][0]["state"], "waiting");
+    let promoted = until_done(&keys, &fleet);
+    assert_eq!((&promoted["step"], &promoted["signer"]), (&json!("promote"), &staged["kid"]));
+    proxy.publish(&keys.keyset());
+    assert_eq!(until_done(&keys, &fleet)["step"], "retire");
+    assert_eq!(json!(keys.kids()), json!([staged["kid"]]));
+    proxy.publish(&keys.keyset());
+    assert_eq!(auto(&keys, &fleet)["step"], "stage", "the next rotation");
+}
+
+#[test]
+fn nothing_is_due_before_its_time() {
+    let keys = Keys::new();
+    let proxy = Proxy::new(&keys.keyset());
+    let monthly = ["--jwks-url", proxy.url.as_str(), "--every", "30d"];
+    let answer = auto(&keys, &monthly);
+    assert_eq!((&answer["outlook"], &answer["step"]), (&json!("not_due"), &json!("stage")));
+    let left = answer["seconds_left"].as_f64().unwrap();
+    assert!((2_591_900.0..=2_592_000.0).contains(&left), "{left}");
+    assert_eq!(proxy.times_asked(), 0, "nobody is asked in vain");
+
+    sleep(Duration::from_millis(1100));
+    fs::write(&keys.path, keys.text()).unwrap();
+    let later = auto(&keys, &monthly)["seconds_left"].as_f64().unwrap();
+    assert!(later < left, "a file that is written again is no new key: {later} after {left}");
+
+    let said = run(&["rotate", "auto", keys.file(), "--every", "30d", "--jwks-url", &proxy.url]);
+    assert!(said.stdout.contains("nothing is due: stage comes in 29 days"), "{}", said.stdout);
+    let said = run(&["rotate", "auto", keys.file(), "--every", "30d"]);
+    assert!(said.code == 1 && said.stderr.contains("--jwks-url"), "{}", said.all());
+}
+
+#[test]
+fn the_next_key_is_due_so_long_after_the_last_promotion() {
+    let keys = Keys::new();
+    let proxy = Proxy::new(&keys.keyset());
+    let fleet = ["--jwks-url", proxy.url.as_str()];
+    let at_once = [&fleet[..], &["--every", "0s"], &QUICK].concat();
+    for step in ["stage", "promote", "retire"] {
+        assert_eq!(until_done(&keys, &at_once)["step"], step);
+        proxy.publish(&keys.keyset());
+    }
+    let answer = auto(&keys, &[&fleet[..], &["--every", "1h"], &QUICK].concat());
+    let left = answer["seconds_left"].as_f64().unwrap();
+    assert!(left <= 3600.0 && left > 3500.0, "{left}");
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let keys = Keys::new();
+    let proxy = Proxy::new(&keys.keyset());
+    let dry = [&["--jwks-url", proxy.url.as_str(), "--every", "0s", "--dry-run"][..], &QUICK].concat();
+    let answer = auto(&keys, &dry);
+    assert_eq!((&answer["outlook"], &answer["step"]), (&json!("would"), &json!("stage")));
+    assert_eq!(fs::read_dir(keys.directory.path()).unwrap().count(), 1);
+    assert_eq!(keys.kids().len(), 1);
+}
+
+#[test]
+fn a_second_one_leaves_the_first_alone() {
+    let keys = Keys::new();
+    let proxy = Proxy::new(&keys.keyset());
+    assert_eq!(run(&["rotate", "stage", keys.file()]).code, 0);
+    let wait = ["rotate", "promote", keys.file(), "--wait", "--jwks-url", &proxy.url];
+    let mut waiting = attest().args(wait).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while proxy.times_asked() == 0 {
+        assert!(Instant::now() < deadline);
+        sleep(Duration::from_millis(10));
+    }
+    let answer = auto(&keys, &["--jwks-url", &proxy.url, "--every", "0s"]);
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    assert_eq!((&answer["outlook"], &answer["done"]), (&json!("busy"), &json!(false)));
+}
+
+#[test]
+fn a_proxy_that_is_gone_stops_every_step() {
+    let keys = Keys::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (proxy, gone) = (Proxy::new(&keys.keyset()), format!("http://{free}/keys"));
+    let fleet = [&["--jwks-url", proxy.url.as_str(), "--jwks-url", &gone, "--every", "0s"][..], &QUICK].concat();
+    let answer = auto(&keys, &fleet);
+    assert_eq!((&answer["outlook"], &answer["seconds_left"]), (&json!("held"), &json!(null)));
+    assert_eq!(answer["proxies"][1]["state"], "unreachable");
+    assert_eq!(keys.kids().len(), 1);
+}
+
+#[test]
+fn a_clock_that_was_set_forward_ends_no_wait() {
+    let keys = Keys::new();
+    let proxy = Proxy::new(&keys.keyset());
+    let fleet = ["--jwks-url", proxy.url.as_str(), "--every", "0s"];
+    assert_eq!(auto(&keys, &fleet)["step"], "stage");
+    proxy.publish(&keys.keyset());
+    assert_eq!(auto(&keys, &fleet)["proxies"][0]["state"], "waiting");
+    // What the record would have said, had the clock been an hour behind until now.
+    let path = format!("{}.rotation.json", keys.file());
+    let mut record: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let back = |value: &mut Value| *value = json!(value.as_f64().unwrap() - 3600.0);
+    back(&mut record["clock"]["ahead"]);
+    back(&mut record["staged"]["at"]);
+    for since in record["proxies"][&proxy.url]["published"].as_object_mut().unwrap().values_mut() {
+        back(since);
+    }
+    fs::write(&path, record.to_string()).unwrap();
+    let answer = auto(&keys, &fleet);
+    assert_eq!((&answer["outlook"], &answer["proxies"][0]["state"]), (&json!("held"), &json!("waiting")));
+    assert!(answer["seconds_left"].as_f64().unwrap() > 50.0, "{answer}");
+}
+
+#[test]
+fn staying_ends_with_a_signal_and_a_word() {
+    let keys = Keys::new();
+    let proxy = Proxy::new(&keys.keyset());
+    let arguments = ["rotate", "auto", keys.file(), "--every", "30d", "--stay", "--jwks-url", &proxy.url];
+    let mut child = attest().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut stdout, &mut first).unwrap();
+    assert!(first.contains("nothing is due"), "{first}");
+    assert!(Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status().unwrap().success());
+    let said = Said::from(child.wait_with_output().unwrap());
+    assert_eq!(said.code, 0, "{}", said.all());
+    assert!(said.stderr.contains("stopped:") && said.stderr.contains("signs"), "{}", said.stderr);
+}
+
+/// How long clients keep a keyset, and how long an assertion is good.
+const SHORT: Duration = Duration::from_millis(500);
+/// How long a proxy may take to read a changed file.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// A proxy that reads the key file as Envoy does, a moment late.
+struct Follower {
+    proxy: Proxy,
+    keyring: Arc<Mutex<Arc<Keyring>>>,
+}
+
+impl Follower {
+    fn new(path: &Path, lag: Duration, stop: &Arc<AtomicBool>) -> Self {
+        let read = |path: &Path| Keyring::parse(&fs::read(path).unwrap()).ok().map(Arc::new);
+        let first = read(path).unwrap();
+        let follower = Self { proxy: Proxy::new(&first.keyset().json()), keyring: Arc::new(Mutex::new(first)) };
+        let (path, stop) = (path.to_owned(), Arc::clone(stop));
+        let (keyring, published) = (Arc::clone(&follower.keyring), follower.proxy.publisher());
+        thread::spawn(move || {
+            let mut text = Vec::new();
+            while !stop.load(Ordering::SeqCst) {
+                let now = fs::read(&path).unwrap();
+                if now != text {
+                    sleep(lag);
+                    let read = Keyring::parse(&now).unwrap_or_else(|error| panic!("a broken file: {error}"));
+                    *published.lock().unwrap() = read.keyset().json();
+                    *keyring.lock().unwrap() = Arc::new(read);
+                    text = now;
+                }
+                sleep(Duration::from_millis(10));
+            }
+        });
+        follower
+    }
+
+    fn sign(&self) -> (String, Vec<u8>) {
+        let keyring = Arc::clone(&self.keyring.lock().unwrap());
+        let SigningKey::P256(key) = keyring.signing_key() else { panic!("not P-256") };
+        let signature: p256::ecdsa::Signature = key.signing_key().sign(b"message");
+        (key.public_key().kid().to_owned(), signature.to_bytes().to_vec())
+    }
+
+    fn keyset(&self) -> Vec<PublicKey> {
+        self.keyring.lock().unwrap().keyset().keys().to_vec()
+    }
+}
+
+/// An assertion on its way.
+struct Sent {
+    at: Instant,
+    kid: String,
+    signature: Vec<u8>,
+}
+
+/// Verifies as clients do that keep each proxy's keyset as long as they may, and that get each assertion twice: at once,
+/// and as late as it is good.
+fn verify_until(stop: &AtomicBool, fleet: &[Follower], failures: &AtomicUsize, verified: &AtomicUsize) {
+    let mut kept: Vec<(Instant, Vec<PublicKey>)> = fleet.iter().map(|proxy| (Instant::now(), proxy.keyset())).collect();
+    let mut on_their_way = VecDeque::new();
+    let mut turn = 0;
+    while !stop.load(Ordering::SeqCst) {
+        turn += 1;
+        let (at, (kid, signature)) = (Instant::now(), fleet[turn % fleet.len()].sign());
+        let sent = Sent { at, kid, signature };
+        let is_late = on_their_way.front().is_some_and(|sent: &Sent| sent.at.elapsed() > SHORT.mul_f64(0.9));
+        let late = if is_late { on_their_way.pop_front() } else { None };
+        for ((fetched, keyset), proxy) in kept.iter_mut().zip(fleet) {
+            if fetched.elapsed() > SHORT.mul_f64(0.9) {
+                (*fetched, *keyset) = (Instant::now(), proxy.keyset());
+            }
+            for sent in late.iter().chain([&sent]) {
+                // All signatures would take a slow build too long.
+                let key = keyset.iter().find(|key| key.kid() == sent.kid);
+                let good = key.is_some_and(|key| turn % 8 > 0 || key.verifies(b"message", &sent.signature));
+                // A machine that is too busy to be in time proves nothing.
+                if sent.at.elapsed() < SHORT && fetched.elapsed() < SHORT {
+                    if good { verified } else { failures }.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        }
+        on_their_way.push_back(sent);
+        sleep(Duration::from_millis(5));
+    }
+}
+
+fn daemon(keys: &Keys, fleet: &[Follower]) -> Child {
+    let urls = fleet.iter().flat_map(|follower| ["--jwks-url", &follower.proxy.url]);
+    let times = ["--cache-time", "0.5s", "--refresh-time", "1s", "--token-lifetime", "0.5s", "--every", "0s", "--stay"];
+    let mut command = attest();
+    command.args(["rotate", "auto", keys.file()]).args(urls).args(times);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Three proxies that lag, clients that cache as they are told, two daemons that are killed at any time.
+#[test]
+fn no_assertion_fails_while_daemons_are_killed() {
+    let rotations = std::env::var("ROTATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let keys = Keys::new();
+    let stop = Arc::new(AtomicBool::new(false));
+    let lags = [0, 150, 300].map(Duration::from_millis);
+    assert!(lags.iter().all(|lag| *lag < REFRESH));
+    let fleet: Vec<Follower> = lags.into_iter().map(|lag| Follower::new(&keys.path, lag, &stop)).collect();
+    let (failures, verified) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let mut signers = vec![keys.kids()[0].clone()];
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| verify_until(&stop, &fleet, &failures, &verified));
+        }
+        let deadline = Instant::now() + Duration::from_secs(20 + 20 * rotations);
+        let mut daemons = [daemon(&keys, &fleet), daemon(&keys, &fleet)];
+        let mut turn: u64 = 0;
+        while signers.len() as u64 <= rotations && Instant::now() < deadline {
+            turn += 1;
+            sleep(Duration::from_millis(40 + turn * 97 % 700));
+            let which = usize::try_from(turn % 2).unwrap();
+            daemons[which].kill().unwrap();
+            daemons[which].wait().unwrap();
+            daemons[which] = daemon(&keys, &fleet);
+            let signer = keys.kids()[0].clone();
+            if signers.last() != Some(&signer) {
+                signers.push(signer);
+            }
+        }
+        stop.store(true, Ordering::SeqCst);
+        for daemon in &mut daemons {
+            daemon.kill().unwrap();
+            daemon.wait().unwrap();
+        }
+    });
+    assert_eq!(failures.load(Ordering::SeqCst), 0, "of {}", verified.load(Ordering::SeqCst));
+    assert!(verified.load(Ordering::SeqCst) > 1000);
+    assert!(signers.len() as u64 > rotations, "rotated {} times only", signers.len() - 1);
+    let mut once = signers.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), signers.len(), "no key comes back");
+}
