@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use harness::filters::access_log;
 use harness::keys::{A, B, pem};
-use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, JWKS_PATH, Request, eventually};
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, JWKS_PATH, Request, Shipped, eventually};
 
 const DASHBOARD: &str = include_str!("../../envoy/observability/dashboard.json");
 const RULES: &str = include_str!("../../envoy/observability/rules.yaml");
@@ -108,6 +108,24 @@ fn every_metric_and_label_of_the_dashboard_and_the_rules_is_there() {
     }
 }
 
+/// Without discovery there are no statistics of it; each other alert can fire.
+#[test]
+fn shipped_configuration_has_every_metric_of_the_alerts() {
+    let envoy = Bootstrap::shipped(Shipped::read("envoy/envoy.yaml")).start();
+    let shown = eventually("a histogram", || {
+        envoy.send(&Request::get("/healthz"));
+        let shown = scrape(&envoy);
+        shown.contains_key("attestation_keys_published").then_some(shown)
+    });
+    let queries = in_rules("expr: ").join(" ");
+    let metrics: BTreeSet<String> = words(&queries).into_iter().filter(|word| is_metric(word)).collect();
+    let recorded = in_rules("record: ");
+    for metric in metrics.iter().filter(|metric| !recorded.contains(&metric.as_str())) {
+        let is_known = shown.contains_key(metric) || metric.starts_with("envoy_extension_config_discovery");
+        assert!(is_known || metric.starts_with("attestation_sign_duration_us"), "no {metric}");
+    }
+}
+
 #[test]
 fn every_statistic_of_the_filter_is_on_the_dashboard() {
     let queries = dashboard_queries().join("\n");
@@ -139,7 +157,9 @@ fn the_access_log_of_the_documentation_names_the_assertion() {
 fn every_alert_is_explained() {
     let alerts = in_rules("alert: ");
     assert!(alerts.len() > 10);
-    for alert in alerts {
-        assert!(OPERATIONS.contains(&format!("`{alert}`")), "docs/operations.md says what to do about {alert}");
+    for alert in &alerts {
+        assert!(OPERATIONS.contains(&format!("\n| `{alert}` |")), "docs/operations.md says what to do about {alert}");
     }
+    let named = OPERATIONS.split('`').filter(|word| word.starts_with("Attestation"));
+    named.for_each(|name| assert!(alerts.contains(&name), "docs/operations.md speaks of {name}, which is no alert"));
 }

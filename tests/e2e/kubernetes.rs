@@ -192,7 +192,7 @@ fn the_key_file_of_the_istio_filter_is_served() {
     let mut config = gateway(vec![]);
     patch(&mut config, &manifest("istio/envoyfilter.yaml", "EnvoyFilter"));
     discover(&mut config);
-    config.pointer_mut(&format!("{MANAGER}/typed_config/http_filters/0")).map(|first| *first = to_tenant());
+    *config.pointer_mut(&format!("{MANAGER}/typed_config/http_filters/0")).unwrap() = to_tenant();
     let envoy = Bootstrap::shipped(Shipped::of(config)).start();
     eventually("the first key", || publishes(&envoy, KID_A).then_some(()));
     envoy.replace_key_file(pem(B));

@@ -9,7 +9,7 @@ use harness::idp::IdentityProvider;
 use harness::keys::{A, B, KID_A, KID_B, RSA, X_A, Y_A, pem};
 use harness::log::ours;
 use harness::tls::Authority;
-use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, JWKS_PATH, Request, eventually};
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, HOST, JWKS_PATH, Request, eventually};
 
 const README: &str = include_str!("../../README.md");
 
@@ -108,8 +108,9 @@ fn signed() -> &'static str {
     if Capability::HostSigns.is_lacking() { "signed.wasm" } else { "signed.host" }
 }
 
-/// What real traffic cannot bring about: the host's function would have to fail after it has worked.
-const OUT_OF_REACH: [&str; 2] = ["sign_fallbacks", "refused.not_signed"];
+/// What real traffic cannot bring about here: the host's function would have to fail after it has worked, and another module
+/// would have to sign.
+const OUT_OF_REACH: [&str; 3] = ["sign_fallbacks", "refused.not_signed", "signed.native"];
 
 /// A statistic, and requests that make it grow by so much.
 struct Event {
@@ -127,6 +128,9 @@ fn events() -> Vec<Event> {
         |request: Request| request.header("x-pomerium-claim-email", "eve").header("X_Pomerium.Claim-Name", "eve");
     vec![
         event(signed(), 3, vec![user("/"); 3]),
+        event("anonymous", 2, [Request::get("/"), user("/"), Request::get("/")]),
+        event("incomplete_identities", 1, [Request::get("/").header("x-auth-groups", "admins"), user("/")]),
+        event("refused.grpc", 1, [Request::new("POST", JWKS_PATH).header("content-type", "application/grpc")]),
         event("skipped", 2, vec![Request::get("/skip"); 2]),
         event("skipped", 0, [user("/skip")]),
         event("refused.missing_identity", 1, [Request::get("/deny")]),
@@ -166,6 +170,7 @@ fn every_documented_statistic_moves_when_its_event_happens() {
         .route(route("/deny", &json!({"on_missing_identity": "deny"})))
         .route(route("/groups", &json!({"jwt_groups_filter": ["a"]})))
         .route(route("/wrong", &json!({"on_missing_identity": "perhaps"})))
+        .filter(metadata("test", &json!({"who": {"sub": "u-1", "number": 9_007_199_254_740_993_u64}})))
         .start();
     let mut moved: BTreeSet<&str> = check_key_file_statistics(&envoy).into();
     for event in events() {
@@ -177,6 +182,7 @@ fn every_documented_statistic_moves_when_its_event_happens() {
         moved.insert(event.stat);
     }
     moved.extend(check_statistics_of_other_configurations(&envoy));
+    moved.insert(check_statistic_of_a_missing_route());
     eventually("the histogram", || (sample(&envoy, "attestation_sign_duration_us_count") > 0.0).then_some(()));
     moved.insert("sign_duration_us");
 
@@ -206,7 +212,25 @@ fn check_key_file_statistics(envoy: &Envoy) -> [&'static str; 5] {
     ["key_load_failures", "refused.no_key", "key_loads", "keys_published", "last_key_load_seconds"]
 }
 
-fn check_statistics_of_other_configurations(envoy: &Envoy) -> [&'static str; 4] {
+/// A user endpoint of a host that no virtual host has.
+fn check_statistic_of_a_missing_route() -> &'static str {
+    let routes = json!([{"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}]);
+    let envoy = Bootstrap::new(json!({"signing_key": A, "user_endpoints": true}))
+        .http(json!({"route_config": {"virtual_hosts": [{"name": "app", "domains": [HOST], "routes": routes}]}}))
+        .start();
+    assert_eq!(envoy.send(&Request::get("/.pomerium/user").host("other.example.com")).status, 404);
+    assert_eq!(envoy.stat("refused.no_route"), 1);
+    "refused.no_route"
+}
+
+fn check_statistics_of_other_configurations(envoy: &Envoy) -> [&'static str; 5] {
+    let source = json!([{"metadata": {"namespace": "test"}}]);
+    let claims = json!({"signing_key": A, "identity_sources": source, "claims": {"number": {"from": "number"}}});
+    envoy.reconfigure("numbers", claims);
+    let before = envoy.stat("claims_left_out");
+    envoy.get("/").token();
+    assert_eq!(envoy.stat("claims_left_out"), before + 1);
+
     envoy.reconfigure("in Wasm", json!({"signing_key": A, "signer": "wasm"}));
     let before = envoy.stat("signed.wasm");
     envoy.get("/").token();
@@ -225,7 +249,7 @@ fn check_statistics_of_other_configurations(envoy: &Envoy) -> [&'static str; 4] 
     let forged = Request::get("/").header(ASSERTION_HEADER, "forged");
     let actor = json!({"actor": {"trusted": trusted, "on_unverifiable": "deny"}});
     check_refusal(envoy, "refused.bad_actor", 401, &forged, actor);
-    ["signed.wasm", "reused", "refused.unbound", "refused.bad_actor"]
+    ["claims_left_out", "signed.wasm", "reused", "refused.unbound", "refused.bad_actor"]
 }
 
 /// A request that is refused once this configuration is in force, and counted from then on.
