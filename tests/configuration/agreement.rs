@@ -79,6 +79,8 @@ fn schema_and_filter_know_the_same_fields() {
     let source = |source: Json| json!({"identity_sources": [source]});
     unknown("/$defs/identity_source/properties", source(json!({"?": 1})));
     unknown("/$defs/metadata_source/properties", source(json!({"metadata": {"namespace": "n", "?": 1}})));
+    let groups = json!({"headers": {"sub": "s", "groups": {"header": "g", "?": 1}}});
+    unknown("/$defs/groups_header/properties", source(groups));
     unknown("/$defs/claim/properties", json!({"claims": {"a": {"?": 1}}}));
     unknown("/$defs/actor/properties", json!({"actor": {"trusted": [], "?": 1}}));
     let peer = json!({"issuer": "i", "jwks": {"keys": []}, "?": 1});
@@ -117,8 +119,10 @@ fn an_example_is_valid_and_no_default() {
         let field = reference::resolved(&schema::document(), field);
         for example in field["examples"].as_array().unwrap_or_else(|| panic!("{name} has examples")) {
             let mut configuration = json!({name: example});
-            if name == "shed" {
-                configuration["max_assertion_bytes"] = json!(4096);
+            match name.as_str() {
+                "shed" => configuration["max_assertion_bytes"] = json!(4096),
+                "openid_configuration" => configuration["jwt_issuer_format"] = json!("uri"),
+                _ => {}
             }
             check(&plugin, &configuration, true);
             assert_ne!(Some(example), field.get("default"), "{name}");

@@ -15,7 +15,12 @@ fn the_reference_is_made_from_the_schema() {
     let written = std::fs::read_to_string(&path).unwrap();
     let mut made = written.clone();
     let places = ["properties", "$defs/identity_source/properties", "$defs/metadata_source/properties"];
-    let more = ["$defs/claim/properties", "$defs/actor/properties", "$defs/route/properties"];
+    let more = [
+        "$defs/groups_header/properties",
+        "$defs/claim/properties",
+        "$defs/actor/properties",
+        "$defs/route/properties",
+    ];
     for place in places.into_iter().chain(more) {
         made = with_table(&made, place);
     }

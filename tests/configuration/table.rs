@@ -2,6 +2,7 @@
 
 mod structures;
 
+use attestation_filter::http::endpoint;
 use serde_json::{Value as Json, json};
 use structures::{
     bad_actors, bad_claim_headers, bad_claims, bad_sources, good_actors, good_claim_headers, good_claims, good_sources,
@@ -24,10 +25,19 @@ pub(crate) fn fields() -> Vec<(&'static str, Vec<Json>, Vec<Json>)> {
             texts(["0.01s", "00.010s", "0.1s", "0.999999999s", "1s", "86399.9s", "86400s", "086400.000s"]),
             [durations(), texts(["0s", "0.009s", "0.00999s", "86400.1s", "86401s", "100000s"])].concat(),
         ),
+        (
+            "signing_key_wait",
+            texts(["0s", "0.5s", "9s", "59.999s", "60s", "060.0s"]),
+            [durations(), texts(["60.1s", "61s", "100s"])].concat(),
+        ),
         ("signer", texts(["auto", "host", "wasm"]), texts(["", "gpu", "Auto"])),
         ("assertion_header", texts(["x", "Authorization", "!#$%&'*+-.^_`|~0"]), texts(names)),
         ("assertion_prefix", texts(["", "Bearer ", "~!"]), texts([" a", "a\nb", "a\u{0}", "\u{7f}", "é", "a\t"])),
-        ("jwt_issuer_format", texts(["hostOnly", "uri"]), texts(["", "url", "URI"])),
+        (
+            "jwt_issuer_format",
+            texts(["hostOnly", "uri", "", "HOSTONLY", "Uri", "IssuerHostOnly", "issueruri"]),
+            texts(["url", "issuer", "host", "IssuerUri "]),
+        ),
         ("issuer", texts(["i", "é"]), texts([""])),
         (
             "audience",
@@ -45,31 +55,37 @@ pub(crate) fn fields() -> Vec<(&'static str, Vec<Json>, Vec<Json>)> {
             texts(["0.001s", "0.01s", "1s", "150s"]),
             [durations(), texts(["0s", "0.0009s", "43200.1s", "43201s"])].concat(),
         ),
+        ("iat_backdate", texts(["0s", "0.5s", "5s", "60s"]), [durations(), texts(["60.1s", "61s", "100s"])].concat()),
         ("pass_identity_headers", flags(), not_flags()),
         ("identity_sources", good_sources(), bad_sources()),
+        (
+            "required_claims",
+            vec![json!([]), json!(["sub", "sub"]), json!(["user", "email", "name", "sid", "groups"])],
+            vec![json!("sub"), json!(["dept"]), json!([""]), json!(["iss"]), json!([null])],
+        ),
         ("on_missing_identity", texts(["sign", "skip", "deny"]), texts(["", "allow"])),
+        ("cors_allow_preflight", flags(), not_flags()),
         ("claims", good_claims(), bad_claims()),
+        ("claim_values", texts(["json", "text"]), texts(["", "JSON", "string"])),
         ("jwt_claims_headers", good_claim_headers(), bad_claim_headers()),
         (
             "jwt_groups_filter",
-            vec![json!([]), json!(["a", "a"])],
-            vec![json!("a"), json!([""]), json!([5]), json!([null])],
+            vec![json!(["a"]), json!(["a", "a"])],
+            vec![json!([]), json!("a"), json!([""]), json!([5]), json!([null])],
         ),
         (
             "max_assertion_bytes",
             vec![json!(1), json!(8192.0), json!(4294967295u32)],
             vec![json!(0), json!(-1), json!(1.5), json!("5"), json!(1e30)],
         ),
-        (
-            "jwks_path",
-            texts(["/", "/keys", "/.pomerium/jwks"]),
-            [paths(), texts(["/.well-known/pomerium", "/.pomerium/jwt", "/.pomerium/user"])].concat(),
-        ),
+        ("jwks_path", texts(["/", "/keys", "/.pomerium/jwks"]), [paths(), texts(endpoint::OTHER_PATHS)].concat()),
         (
             "jwks_max_age",
             texts(["0s", "0.5s", "31535999s", "31536000s", "9999999s"]),
             [durations(), texts(["31536000.1s", "31536001s", "40000000s"])].concat(),
         ),
+        // What `true` needs besides is among the wholes.
+        ("openid_configuration", vec![json!(false)], [not_flags(), vec![json!(true)]].concat()),
         ("user_endpoints", flags(), not_flags()),
         (
             "bind",
@@ -95,12 +111,19 @@ pub(crate) fn wholes() -> (Vec<Json>, Vec<Json>) {
         json!({"shed": ["groups", "roles"], "max_assertion_bytes": 4096}),
         json!({"shed": (0..64).map(|n| format!("c{n}")).collect::<Vec<_>>(), "max_assertion_bytes": 1}),
         json!({"signing_key": "k", "signing_key_cluster": "c", "signing_key_refresh": "1s"}),
+        json!({"openid_configuration": true, "jwt_issuer_format": "IssuerURI"}),
+        json!({"openid_configuration": true, "issuer": "https://proxy.example.com/a"}),
+        json!({"openid_configuration": false, "issuer": "proxy"}),
     ];
     let bad = vec![
         json!({"signing_key": "k", "signing_key_file": "/k"}),
         json!({"reuse": "1s", "bind": ["path"]}),
         json!({"shed": ["groups"]}),
         json!({"shed": (0..65).map(|n| format!("c{n}")).collect::<Vec<_>>(), "max_assertion_bytes": 1}),
+        json!({"openid_configuration": true, "jwt_issuer_format": "hostOnly"}),
+        json!({"openid_configuration": true, "jwt_issuer_format": "uri", "issuer": "proxy"}),
+        json!({"openid_configuration": true, "issuer": "https://"}),
+        json!({"openid_configuration": true, "issuer": "https://a?b"}),
         json!({"sining_key": "k"}),
         json!({"Audience": "a"}),
         json!({"": 1}),
@@ -124,7 +147,11 @@ pub(crate) fn beyond_a_schema() -> Vec<(&'static str, Json)> {
         ),
         ("two claim headers have two names", json!({"jwt_claims_headers": {"X-Email": "email", "x_email": "mail"}})),
         ("two claim headers have two names", json!({"jwt_claims_headers": ["family_name", "family-name"]})),
-        ("two claim headers have two names", json!({"jwt_claims_headers": "email,email"})),
+        ("a source can have what is required", json!({"identity_sources": [{"headers": {"groups": "x-auth-groups"}}]})),
+        (
+            "a source can have what is required",
+            json!({"identity_sources": [{"client_certificate": {"sub": "subject"}}], "required_claims": ["email"]}),
+        ),
         ("a key is on its curve", jwk(json!({"kid": "k", "kty": "EC", "crv": "P-256", "x": X, "y": X}))),
         (
             "an RSA key is an odd number of 2048 to 4096 bits",
@@ -138,12 +165,14 @@ pub(crate) fn routes() -> (Vec<Json>, Vec<Json>) {
     let good = vec![
         json!({}),
         json!({"pass_identity_headers": false, "issuer": "i", "audience": ["a"], "jwt_issuer_format": "uri"}),
-        json!({"jwt_groups_filter": [], "on_missing_identity": "skip", "claims": {"env": {"value": "prod"}}}),
+        json!({"jwt_groups_filter": ["a"], "on_missing_identity": "skip", "claims": {"env": {"value": "prod"}}}),
     ];
     let bad = vec![
         json!({"token_lifetime": "60s"}),
         json!({"reuse": "1s"}),
         json!({"audience": []}),
+        json!({"jwt_groups_filter": []}),
+        json!({"required_claims": []}),
         json!({"issuer": null}),
         json!({"claims": {"iss": {"value": "x"}}}),
         json!({"on_missing_identity": "allow"}),
