@@ -89,6 +89,22 @@ fn found(documents: &[Json]) -> Vec<Found> {
     all
 }
 
+#[test]
+fn every_test_that_security_md_names_is_there() {
+    let text = std::fs::read_to_string(schema::repository("docs/security.md")).unwrap();
+    let named = text.split('`').filter_map(|code| code.split_once("::"));
+    let mut count = 0;
+    for (module, function) in
+        named.filter(|(module, _)| module.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+    {
+        count += 1;
+        let file = schema::repository(&format!("tests/e2e/{module}.rs"));
+        let source = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        assert!(source.contains(&format!("#[test]\nfn {function}()")), "no test {module}::{function}");
+    }
+    assert!(count > 10, "only {count} tests are named");
+}
+
 /// Finds what Envoy, Istio and Envoy Gateway hand to the filter.
 fn search(value: &Json, all: &mut Vec<Found>) {
     match value {

@@ -46,7 +46,7 @@ fn is_bootstrap(file: &Path) -> bool {
 }
 
 #[test]
-fn the_filter_comes_right_after_one_that_has_the_route_chosen_anew() {
+fn the_route_is_resolved_right_before_the_filter() {
     let count = check_everywhere(|file, members| {
         let filters = members.get("http_filters").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
         let Some(ours) = filters.iter().position(|filter| filter["name"] == "attestation") else { return 0 };
@@ -68,7 +68,7 @@ fn check_resolver(file: &Path, filter: &Json) {
 }
 
 #[test]
-fn a_plugin_has_a_name_and_a_vm_of_its_own_that_comes_back() {
+fn a_plugin_has_a_name_and_a_vm_that_comes_back() {
     let count = check_everywhere(|file, members| {
         let plugin = members.get("config").filter(|config| config.get("vm_config").is_some());
         let Some(plugin) = plugin else { return 0 };
@@ -97,7 +97,7 @@ fn the_listener_with_the_key_answers_one_authority() {
 }
 
 #[test]
-fn a_gateway_for_clients_settles_paths_and_removes_forged_headers_first() {
+fn listeners_settle_paths_and_remove_forged_headers() {
     let count = check_everywhere(|file, members| {
         let Some(extensions) = members.get("early_header_mutation_extensions") else { return 0 };
         let filters = members.get("http_filters").and_then(Json::as_array);
@@ -125,7 +125,7 @@ fn a_gateway_for_clients_settles_paths_and_removes_forged_headers_first() {
 }
 
 #[test]
-fn nobody_is_exempt_from_a_login_by_a_prefix() {
+fn no_path_is_exempt_from_a_login_by_a_prefix() {
     check_everywhere(|file, members| {
         for name in ["prefix", "path_separated_prefix", "value"] {
             let value = members.get(name).and_then(Json::as_str).unwrap_or_default();

@@ -85,7 +85,7 @@ fn scrape(envoy: &Envoy) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn every_metric_and_label_of_the_dashboard_and_the_rules_is_there() {
+fn every_metric_and_label_that_is_queried_is_there() {
     let shown = shown();
     let recorded = in_rules("record: ");
     let queries: Vec<String> =
@@ -110,7 +110,7 @@ fn every_metric_and_label_of_the_dashboard_and_the_rules_is_there() {
 
 /// Without discovery there are no statistics of it; each other alert can fire.
 #[test]
-fn shipped_configuration_has_every_metric_of_the_alerts() {
+fn shipped_configuration_has_the_alerts_metrics() {
     let envoy = Bootstrap::shipped(Shipped::read("envoy/envoy.yaml")).start();
     let shown = eventually("a histogram", || {
         envoy.send(&Request::get("/healthz"));
@@ -136,7 +136,7 @@ fn every_statistic_of_the_filter_is_on_the_dashboard() {
 }
 
 #[test]
-fn the_access_log_of_the_documentation_names_the_assertion() {
+fn the_documented_access_log_names_the_assertion() {
     let fields = OPERATIONS.lines().filter_map(|line| line.trim().split_once(": \"%"));
     let format: Value = fields.map(|(name, value)| (name, format!("%{}", value.trim_end_matches('"')))).collect();
     assert!(format["jti"].is_string() && format["status"].is_string(), "{format}");

@@ -77,7 +77,7 @@ fn cluster_at(name: &str, app: &App) -> Value {
 }
 
 #[test]
-fn the_shipped_configuration_has_the_filter_that_resolves_the_route() {
+fn shipped_configuration_resolves_the_route() {
     assert_eq!(*User::new().shipped().filter(RESOLVER), shown("resolve-route"));
 }
 
@@ -200,7 +200,7 @@ fn preflight(path: &str) -> Request {
 }
 
 #[test]
-fn the_cors_filter_answers_preflights_before_anybody_is_asked() {
+fn the_cors_filter_answers_preflights_of_nobody() {
     let user = User::new();
     let first = "envoy.filters.http.jwt_authn";
     let envoy = user.start(|shipped| shipped.before(first, shown("cors-filter")).route(shown("cors-route")));
@@ -213,7 +213,7 @@ fn the_cors_filter_answers_preflights_before_anybody_is_asked() {
 }
 
 #[test]
-fn a_preflight_of_nobody_is_sent_on_where_that_is_allowed() {
+fn an_allowed_preflight_of_nobody_is_sent_on() {
     let user = User::new();
     let envoy = user.start(|shipped| shipped.settings(shown("cors-settings")));
     let seen = envoy.send(&preflight("/").header(ASSERTION_HEADER, "forged")).seen();
@@ -340,7 +340,7 @@ fn groups_go_before_a_header_is_too_long() {
 }
 
 #[test]
-fn an_upstream_filter_signs_each_try_for_the_route_that_is_taken() {
+fn an_upstream_filter_signs_each_try_for_its_route() {
     let app = App::start(|number, _| Some(if number == 0 { UNAVAILABLE } else { OK }));
     let user = User::new();
     let mut route = shown("retries");
@@ -364,7 +364,7 @@ fn an_upstream_filter_signs_each_try_for_the_route_that_is_taken() {
 }
 
 #[test]
-fn an_upstream_filter_answers_what_reaches_its_cluster() {
+fn an_upstream_filter_answers_for_its_cluster() {
     let user = User::new();
     let mut cluster = shown("upstream-filter");
     let options = "/typed_extension_protocol_options/envoy.extensions.upstreams.http.v3.HttpProtocolOptions";

@@ -57,7 +57,7 @@ fn an_istio_filter_signs_for_the_user_of_the_token() {
 }
 
 #[test]
-fn an_envoy_gateway_policy_signs_for_the_user_of_the_token() {
+fn an_envoy_gateway_policy_signs_for_the_user() {
     for file in ["envoy-gateway/policy.yaml", "envoy-gateway/policy-http.yaml"] {
         check_gateway(envoy_gateway(file));
     }
@@ -169,7 +169,7 @@ fn check_gateway(mut config: Value) {
 }
 
 #[test]
-fn the_proxies_have_the_variable_that_the_plugin_asks_for() {
+fn proxies_have_the_variable_that_the_plugin_reads() {
     let container = |manifest: Value, path: &str| manifest.pointer(path).expect(path).clone();
     let istio = container(manifest("istio/gateway.yaml", "Deployment"), "/spec/template/spec/containers/0");
     let plugin = manifest("istio/wasmplugin.yaml", "WasmPlugin");

@@ -64,7 +64,7 @@ fn a_route_with_a_list_of_audiences_has_them_all() {
 }
 
 #[test]
-fn a_route_can_turn_injection_on_and_choose_what_a_missing_identity_means() {
+fn a_route_chooses_injection_and_missing_identities() {
     let envoy =
         Bootstrap::new(json!({"signing_key": A, "pass_identity_headers": false, "on_missing_identity": "deny"}))
             .route(route("/on", &json!({"pass_identity_headers": true, "on_missing_identity": "sign"})))
@@ -78,7 +78,7 @@ fn a_route_can_turn_injection_on_and_choose_what_a_missing_identity_means() {
 }
 
 #[test]
-fn a_host_is_not_needed_where_the_route_names_issuer_and_audience() {
+fn a_route_with_issuer_and_audience_needs_no_host() {
     let envoy = Bootstrap::new(json!({"signing_key": A}))
         .route(route("/named", &json!({"issuer": "i", "audience": "a"})))
         .start();

@@ -24,7 +24,7 @@ fn start(shipped: Shipped) -> Envoy {
 }
 
 #[test]
-fn each_configuration_signs_for_users_and_refuses_others() {
+fn each_configuration_signs_for_users_alone() {
     for path in [COMPOSE, PLAIN_KUBERNETES] {
         let provider = IdentityProvider::new();
         let envoy = start(Shipped::read(path).trusting(&provider));
@@ -82,7 +82,7 @@ fn no_spelling_of_a_forged_header_arrives() {
 }
 
 #[test]
-fn a_forged_assertion_that_is_removed_early_is_counted() {
+fn a_forged_assertion_removed_early_is_counted() {
     let envoy = start(Shipped::read(COMPOSE));
     let counted = |name: &str| {
         let before = envoy.stat("spoofs_stripped");
@@ -184,7 +184,7 @@ fn the_settings_of_the_route_that_is_taken_count() {
 
 /// Should this ever fail, an Envoy or the filter has learned to do without: then the empty filter may go.
 #[test]
-fn without_the_filter_that_asks_the_first_routes_settings_count() {
+fn unresolved_the_settings_of_the_first_route_count() {
     let provider = IdentityProvider::new();
     for detour in detours(&provider) {
         let taken = taken(&provider, &detour, false);
@@ -193,7 +193,7 @@ fn without_the_filter_that_asks_the_first_routes_settings_count() {
 }
 
 #[test]
-fn a_client_cannot_reach_the_key_by_naming_its_cluster() {
+fn no_client_reaches_the_key_by_naming_its_cluster() {
     let provider = IdentityProvider::new();
     let by_header = json!({"match": {"prefix": "/"}, "route": {"cluster_header": "x-backend"}});
     let envoy = start(Shipped::read(COMPOSE).trusting(&provider).route(by_header));
@@ -207,7 +207,7 @@ fn a_client_cannot_reach_the_key_by_naming_its_cluster() {
 }
 
 #[test]
-fn each_version_of_the_settings_has_a_number_of_its_own() {
+fn each_version_of_the_settings_has_its_own_number() {
     let envoy = Bootstrap::new(json!({"signing_key": A})).dynamic().start();
     let version = || envoy.admin().stat("extension_config_discovery.http_filter.attestation.version");
     let first = version();
