@@ -1,6 +1,7 @@
 //! The schema of the configuration, the code that reads it and the documents that describe it say the same.
 //!
 //! - `agreement`: `envoy/attestation.schema.json` accepts what the filter accepts, and nothing else
+//! - `strict`: validators that are strict about schemas take it
 //! - `documents`: every configuration below `envoy/` and in the Markdown files is a valid one
 //! - `shipped`: what each of these must have around the filter
 //! - `reference`: the tables of `docs/configuration.md` are made from the schema, `UPDATE=1` writes them
@@ -12,4 +13,5 @@ mod documents;
 mod reference;
 mod schema;
 mod shipped;
+mod strict;
 mod table;

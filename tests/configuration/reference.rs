@@ -14,14 +14,9 @@ fn the_reference_is_made_from_the_schema() {
     let path = schema::repository(DOCUMENT);
     let written = std::fs::read_to_string(&path).unwrap();
     let mut made = written.clone();
-    let places = ["properties", "$defs/identity_source/properties", "$defs/metadata_source/properties"];
-    let more = [
-        "$defs/groups_header/properties",
-        "$defs/claim/properties",
-        "$defs/actor/properties",
-        "$defs/route/properties",
-    ];
-    for place in places.into_iter().chain(more) {
+    let sources = ["$defs/identity_source/properties", "$defs/metadata_source/properties"];
+    let more = ["$defs/groups_header/properties", "$defs/claim/properties", "$defs/actor/properties"];
+    for place in ["properties", "$defs/route/properties"].into_iter().chain(sources).chain(more) {
         made = with_table(&made, place);
     }
     if std::env::var_os("UPDATE").is_some() {
@@ -42,15 +37,23 @@ fn with_table(document: &str, place: &str) -> String {
 }
 
 fn row(name: &str, field: &Json) -> String {
-    let default = match (&field["default"], &field["x-default"]) {
-        (_, Json::String(words)) => words.clone(),
-        (Json::Null, _) => String::new(),
-        (default, _) => code(default),
+    let default = match (&field["default"], without_it(field)) {
+        (_, Some((_, words))) => words.to_owned(),
+        (Json::Null, None) => String::new(),
+        (default, None) => code(default),
     };
     let example = field["examples"].get(0).filter(|example| **example != json!([])).map(code);
     let example = example.filter(|example| example.len() <= MAX_EXAMPLE).unwrap_or_default();
     let meaning = field["description"].as_str().unwrap_or_else(|| panic!("{name} has a description"));
-    format!("| `{name}` | {} | {default} | {example} | {meaning} |\n", kind(field))
+    let meaning = without_it(field).map_or(meaning, |(meaning, _)| meaning);
+    let cells = [format!("`{name}`"), kind(field), default, example, meaning.to_owned()];
+    format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))
+}
+
+/// The description of a field whose default is no value, and what happens without the field.
+pub(crate) fn without_it(field: &Json) -> Option<(&str, &str)> {
+    let (meaning, default) = field["description"].as_str()?.split_once(" Without it: ")?;
+    Some((meaning, default.strip_suffix('.')?))
 }
 
 /// A value as it stands in YAML, in code.

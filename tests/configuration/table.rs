@@ -2,10 +2,11 @@
 
 mod structures;
 
-use attestation_filter::http::endpoint;
+use attestation_filter::http::endpoint::OTHER_PATHS;
 use serde_json::{Value as Json, json};
 use structures::{
-    bad_actors, bad_claim_headers, bad_claims, bad_sources, good_actors, good_claim_headers, good_claims, good_sources,
+    bad_actors, bad_claim_headers, bad_claims, bad_issuer_formats, bad_sources, good_actors, good_claim_headers,
+    good_claims, good_issuer_formats, good_sources,
 };
 
 /// A point on P-256.
@@ -25,19 +26,11 @@ pub(crate) fn fields() -> Vec<(&'static str, Vec<Json>, Vec<Json>)> {
             texts(["0.01s", "00.010s", "0.1s", "0.999999999s", "1s", "86399.9s", "86400s", "086400.000s"]),
             [durations(), texts(["0s", "0.009s", "0.00999s", "86400.1s", "86401s", "100000s"])].concat(),
         ),
-        (
-            "signing_key_wait",
-            texts(["0s", "0.5s", "9s", "59.999s", "60s", "060.0s"]),
-            [durations(), texts(["60.1s", "61s", "100s"])].concat(),
-        ),
+        ("signing_key_wait", up_to_a_minute(), beyond_a_minute()),
         ("signer", texts(["auto", "host", "wasm"]), texts(["", "gpu", "Auto"])),
         ("assertion_header", texts(["x", "Authorization", "!#$%&'*+-.^_`|~0"]), texts(names)),
         ("assertion_prefix", texts(["", "Bearer ", "~!"]), texts([" a", "a\nb", "a\u{0}", "\u{7f}", "é", "a\t"])),
-        (
-            "jwt_issuer_format",
-            texts(["hostOnly", "uri", "", "HOSTONLY", "Uri", "IssuerHostOnly", "issueruri"]),
-            texts(["url", "issuer", "host", "IssuerUri "]),
-        ),
+        ("jwt_issuer_format", good_issuer_formats(), bad_issuer_formats()),
         ("issuer", texts(["i", "é"]), texts([""])),
         (
             "audience",
@@ -50,23 +43,23 @@ pub(crate) fn fields() -> Vec<(&'static str, Vec<Json>, Vec<Json>)> {
             [durations(), texts(["0s", "0.999s", "86400.000000001s", "86401s", "90000s", "999999999999999999999s"])]
                 .concat(),
         ),
+        ("iat_backdate", up_to_a_minute(), beyond_a_minute()),
         (
             "reuse",
             texts(["0.001s", "0.01s", "1s", "150s"]),
             [durations(), texts(["0s", "0.0009s", "43200.1s", "43201s"])].concat(),
         ),
-        ("iat_backdate", texts(["0s", "0.5s", "5s", "60s"]), [durations(), texts(["60.1s", "61s", "100s"])].concat()),
         ("pass_identity_headers", flags(), not_flags()),
         ("identity_sources", good_sources(), bad_sources()),
         (
             "required_claims",
-            vec![json!([]), json!(["sub", "sub"]), json!(["user", "email", "name", "sid", "groups"])],
-            vec![json!("sub"), json!(["dept"]), json!([""]), json!(["iss"]), json!([null])],
+            vec![json!([]), json!(["sub", "user", "email", "name", "sid", "groups"]), json!(["email", "email"])],
+            vec![json!("sub"), json!(["department"]), json!(["iss"]), json!([""]), json!([5]), json!([null])],
         ),
         ("on_missing_identity", texts(["sign", "skip", "deny"]), texts(["", "allow"])),
         ("cors_allow_preflight", flags(), not_flags()),
         ("claims", good_claims(), bad_claims()),
-        ("claim_values", texts(["json", "text"]), texts(["", "JSON", "string"])),
+        ("claim_values", texts(["json", "text"]), texts(["", "string", "JSON"])),
         ("jwt_claims_headers", good_claim_headers(), bad_claim_headers()),
         (
             "jwt_groups_filter",
@@ -78,13 +71,16 @@ pub(crate) fn fields() -> Vec<(&'static str, Vec<Json>, Vec<Json>)> {
             vec![json!(1), json!(8192.0), json!(4294967295u32)],
             vec![json!(0), json!(-1), json!(1.5), json!("5"), json!(1e30)],
         ),
-        ("jwks_path", texts(["/", "/keys", "/.pomerium/jwks"]), [paths(), texts(endpoint::OTHER_PATHS)].concat()),
+        (
+            "jwks_path",
+            texts(["/", "/keys", "/.pomerium/jwks", "/.well-known/jwks.json"]),
+            [paths(), texts(OTHER_PATHS)].concat(),
+        ),
         (
             "jwks_max_age",
             texts(["0s", "0.5s", "31535999s", "31536000s", "9999999s"]),
             [durations(), texts(["31536000.1s", "31536001s", "40000000s"])].concat(),
         ),
-        // What `true` needs besides is among the wholes.
         ("openid_configuration", vec![json!(false)], [not_flags(), vec![json!(true)]].concat()),
         ("user_endpoints", flags(), not_flags()),
         (
@@ -111,9 +107,11 @@ pub(crate) fn wholes() -> (Vec<Json>, Vec<Json>) {
         json!({"shed": ["groups", "roles"], "max_assertion_bytes": 4096}),
         json!({"shed": (0..64).map(|n| format!("c{n}")).collect::<Vec<_>>(), "max_assertion_bytes": 1}),
         json!({"signing_key": "k", "signing_key_cluster": "c", "signing_key_refresh": "1s"}),
-        json!({"openid_configuration": true, "jwt_issuer_format": "IssuerURI"}),
-        json!({"openid_configuration": true, "issuer": "https://proxy.example.com/a"}),
-        json!({"openid_configuration": false, "issuer": "proxy"}),
+        json!({"openid_configuration": true, "jwt_issuer_format": "URI"}),
+        json!({"openid_configuration": true, "issuer": "https://i"}),
+        json!({"openid_configuration": true, "issuer": "http://i/a", "jwt_issuer_format": "hostOnly"}),
+        json!({"required_claims": [], "identity_sources": [{"headers": {"team": "x-team"}}]}),
+        json!({"required_claims": ["email"], "identity_sources": [{"client_certificate": {"email": "uri_san"}}]}),
     ];
     let bad = vec![
         json!({"signing_key": "k", "signing_key_file": "/k"}),
@@ -121,9 +119,13 @@ pub(crate) fn wholes() -> (Vec<Json>, Vec<Json>) {
         json!({"shed": ["groups"]}),
         json!({"shed": (0..65).map(|n| format!("c{n}")).collect::<Vec<_>>(), "max_assertion_bytes": 1}),
         json!({"openid_configuration": true, "jwt_issuer_format": "hostOnly"}),
-        json!({"openid_configuration": true, "jwt_issuer_format": "uri", "issuer": "proxy"}),
+        json!({"openid_configuration": true, "jwt_issuer_format": ""}),
+        json!({"openid_configuration": true, "issuer": "i"}),
         json!({"openid_configuration": true, "issuer": "https://"}),
-        json!({"openid_configuration": true, "issuer": "https://a?b"}),
+        json!({"openid_configuration": true, "issuer": "https://i?a"}),
+        json!({"openid_configuration": true, "issuer": "https://i#a"}),
+        json!({"openid_configuration": true, "issuer": "https://i a"}),
+        json!({"openid_configuration": true, "issuer": "HTTPS://i", "jwt_issuer_format": "uri"}),
         json!({"sining_key": "k"}),
         json!({"Audience": "a"}),
         json!({"": 1}),
@@ -147,10 +149,25 @@ pub(crate) fn beyond_a_schema() -> Vec<(&'static str, Json)> {
         ),
         ("two claim headers have two names", json!({"jwt_claims_headers": {"X-Email": "email", "x_email": "mail"}})),
         ("two claim headers have two names", json!({"jwt_claims_headers": ["family_name", "family-name"]})),
-        ("a source can have what is required", json!({"identity_sources": [{"headers": {"groups": "x-auth-groups"}}]})),
+        ("two claim headers have two names", json!({"jwt_claims_headers": {"x.email": "email", "x~email": "email"}})),
+        ("a path begins with a name", json!({"claims": {"first": {"from": [0, "a"]}}})),
+        ("a path begins with a name", json!({"claims": {"first": {"first_of": ["a", [0]]}}})),
         (
-            "a source can have what is required",
-            json!({"identity_sources": [{"client_certificate": {"sub": "subject"}}], "required_claims": ["email"]}),
+            "a source has what is required",
+            json!({"identity_sources": [{"metadata": {"namespace": "n"}}, {"headers": {"email": "x-email"}}]}),
+        ),
+        ("a source has what is required", json!({"identity_sources": [{"client_certificate": {"name": "subject"}}]})),
+        (
+            "a source has what is required",
+            json!({"required_claims": ["sub", "groups"], "identity_sources": [{"headers": {"user": "x-user"}}]}),
+        ),
+        (
+            "a source has what is required, after it is re-mapped",
+            json!({"claims": {"sub": {"from": "id"}, "user": {"from": "id"}}, "identity_sources": [{"headers": {"sub": "x"}}]}),
+        ),
+        (
+            "a constant is nothing that a source has",
+            json!({"claims": {"email": {"value": "e"}}, "required_claims": ["email"], "identity_sources": [{"headers": {"email": "x"}}]}),
         ),
         ("a key is on its curve", jwk(json!({"kid": "k", "kty": "EC", "crv": "P-256", "x": X, "y": X}))),
         (
@@ -164,16 +181,19 @@ pub(crate) fn beyond_a_schema() -> Vec<(&'static str, Json)> {
 pub(crate) fn routes() -> (Vec<Json>, Vec<Json>) {
     let good = vec![
         json!({}),
+        json!({"jwt_issuer_format": "IssuerURI", "claims": {"email": {"first_of": ["email", ["emails", 0]]}}}),
         json!({"pass_identity_headers": false, "issuer": "i", "audience": ["a"], "jwt_issuer_format": "uri"}),
         json!({"jwt_groups_filter": ["a"], "on_missing_identity": "skip", "claims": {"env": {"value": "prod"}}}),
     ];
     let bad = vec![
         json!({"token_lifetime": "60s"}),
         json!({"reuse": "1s"}),
-        json!({"audience": []}),
-        json!({"jwt_groups_filter": []}),
         json!({"required_claims": []}),
+        json!({"claim_values": "text"}),
+        json!({"audience": []}),
         json!({"issuer": null}),
+        json!({"jwt_groups_filter": []}),
+        json!({"jwt_issuer_format": "url"}),
         json!({"claims": {"iss": {"value": "x"}}}),
         json!({"on_missing_identity": "allow"}),
     ];
@@ -194,6 +214,14 @@ fn flags() -> Vec<Json> {
 
 fn not_flags() -> Vec<Json> {
     vec![json!("true"), json!(1)]
+}
+
+fn up_to_a_minute() -> Vec<Json> {
+    texts(["0s", "0.000000001s", "000s", "9.9s", "10s", "010s", "59.999999999s", "60s", "060.000s"])
+}
+
+fn beyond_a_minute() -> Vec<Json> {
+    [durations(), texts(["60.000000001s", "61s", "100s", "600s"])].concat()
 }
 
 /// What is no duration anywhere.

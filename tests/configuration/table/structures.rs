@@ -11,9 +11,9 @@ pub(super) fn good_sources() -> Vec<Json> {
         json!([{"metadata": {"namespace": "n", "path": ["a", "b"]}}]),
         json!([{"filter_state": "attestation.identity"}]),
         json!([{"headers": {"sub": "X-User", "groups": "x-groups"}}]),
-        json!([{"headers": {"user": "X-User", "groups": {"header": "x-groups"}}}]),
-        json!([{"headers": {"sub": "X-User", "groups": {"header": "x-groups", "separator": "; "}}}]),
-        json!([{"headers": {"sub": "X-User", "groups": {"header": "x-groups", "format": "json"}}}]),
+        json!([{"headers": {"user": "x-user", "groups": {"header": "X-Groups"}}}]),
+        json!([{"headers": {"user": "x-user", "groups": {"header": "x-groups", "separator": "; "}}}]),
+        json!([{"headers": {"user": "x-user", "groups": {"header": "x-groups", "format": "json"}}}]),
         json!([{"client_certificate": {"sub": "uri_san", "b": "dns_san", "c": "subject", "d": "sha256_fingerprint"}}]),
     ]
 }
@@ -33,14 +33,18 @@ pub(super) fn bad_sources() -> Vec<Json> {
         json!({"metadata": {"namespace": "n", "paths": ["a"]}}),
         json!({"metadata": {"namespace": "n"}, "headers": {"sub": "x-user"}}),
         json!({"filter_state": ""}),
-        json!({"filter_state": {"name": "n"}}),
+        json!({"filter_state": ["a"]}),
+        json!({"filter_state": {"name": "a"}}),
         json!({"headers": {}}),
         json!({"headers": {"sub": {"header": "x-user"}}}),
-        json!({"headers": {"sub": "x", "groups": {}}}),
-        json!({"headers": {"sub": "x", "groups": {"header": "y", "separator": ""}}}),
-        json!({"headers": {"sub": "x", "groups": {"header": "y", "format": "csv"}}}),
-        json!({"headers": {"sub": "x", "groups": {"header": "y", "format": "json", "separator": "|"}}}),
-        json!({"headers": {"sub": "x", "groups": {"header": "y", "prefix": "z"}}}),
+        json!({"headers": {"sub": "x-user", "groups": {}}}),
+        json!({"headers": {"sub": "x-user", "groups": ["x-groups"]}}),
+        json!({"headers": {"sub": "x-user", "groups": {"header": "a b"}}}),
+        json!({"headers": {"sub": "x-user", "groups": {"header": "x-groups", "separator": ""}}}),
+        json!({"headers": {"sub": "x-user", "groups": {"header": "x-groups", "separator": 5}}}),
+        json!({"headers": {"sub": "x-user", "groups": {"header": "x-groups", "format": "csv"}}}),
+        json!({"headers": {"sub": "x-user", "groups": {"header": "x-groups", "format": "json", "separator": ","}}}),
+        json!({"headers": {"sub": "x-user", "groups": {"header": "x-groups", "more": 1}}}),
         json!({"headers": {"": "x-user"}}),
         json!({"headers": {"sub": null}}),
         json!({"headers": {"sub": "a b"}}),
@@ -55,21 +59,21 @@ pub(super) fn good_claims() -> Vec<Json> {
     let claims = [
         json!({"from": "dept"}),
         json!({"from": ["https://example.com/roles", "a"]}),
-        json!({"from": ["emails", 0, "value"]}),
-        json!({"from": ["emails", 1.0]}),
-        json!({"from": "realm_access.roles"}),
-        json!({"first_of": ["email", ["emails", 0]]}),
-        json!({"value": 9_007_199_254_740_991_i64}),
-        json!({"value": [-9_007_199_254_740_991_i64, 0.5]}),
         json!({"value": ""}),
         json!({"value": {"a": [1, null]}}),
         json!({"value": false}),
+        json!({"value": [9007199254740991_i64, -9007199254740991_i64, 0.5, 1e-300]}),
+        json!({"from": "realm_access.roles"}),
+        json!({"from": ["emails", 0, "value"]}),
+        json!({"from": ["emails", 1.0]}),
+        json!({"first_of": ["email"]}),
+        json!({"first_of": ["email", "preferred.username", ["emails", 0], ["a", "b"]]}),
     ];
     let mut good = claims.map(|claim| json!({"department": claim})).to_vec();
     good.extend([
         json!({}),
         json!({"sub": {"from": "uid"}, "email": {"value": ""}}),
-        json!({"sub": {"first_of": ["uid", "sub"]}, "groups": {"first_of": ["roles", "groups"]}}),
+        json!({"sub": {"first_of": ["uid", "id"]}, "groups": {"first_of": [["a", "b"], "roles"]}}),
         json!({"groups": {"value": "a"}}),
         json!({"groups": {"value": []}}),
         json!({"groups": {"value": ["a"]}}),
@@ -85,23 +89,25 @@ pub(super) fn bad_claims() -> Vec<Json> {
         json!({"from": []}),
         json!({"from": ""}),
         json!({"from": 5}),
-        json!({"from": [0, "a"]}),
-        json!({"from": ["a", -1]}),
-        json!({"from": ["a", 0.5]}),
-        json!({"from": ["a", null]}),
-        json!({"first_of": []}),
-        json!({"first_of": "email"}),
-        json!({"first_of": [5]}),
-        json!({"first_of": [[]]}),
-        json!({"from": "a", "first_of": ["a"]}),
-        json!({"value": 9_007_199_254_740_992_i64}),
-        json!({"value": {"a": [-9_007_199_254_740_992_i64]}}),
-        json!({"value": 1e300}),
         json!({"from": ["a", ""]}),
         json!({"from": "a", "value": "b"}),
         json!({"form": "a"}),
         json!({"from": "a", "extra": 1}),
         json!({"value": null}),
+        json!({"value": 9007199254740992_i64}),
+        json!({"value": -9007199254740992_i64}),
+        json!({"value": 1e300}),
+        json!({"value": {"a": [{"b": 18446744073709551615_u64}]}}),
+        json!({"from": ["a", -1]}),
+        json!({"from": ["a", 0.5]}),
+        json!({"from": ["a", ["b"]]}),
+        json!({"first_of": []}),
+        json!({"first_of": "email"}),
+        json!({"first_of": [""]}),
+        json!({"first_of": [[]]}),
+        json!({"first_of": [5]}),
+        json!({"first_of": [null]}),
+        json!({"first_of": ["a"], "from": "b"}),
     ];
     let mut bad = claims.map(|claim| json!({"department": claim})).to_vec();
     bad.extend(["iss", "aud", "jti", "iat", "exp", ""].map(|own| json!({own: {"value": "x"}})));
@@ -120,11 +126,12 @@ pub(super) fn good_claim_headers() -> Vec<Json> {
         json!(""),
         json!(" "),
         json!(" email ,\tfamily_name"),
-        json!(["email", "email"]),
-        json!("email,email"),
         json!("a b"),
-        json!("a,,b"),
+        json!("a,,b\r\nc"),
         json!(","),
+        json!("a,"),
+        json!("email,email"),
+        json!(["email", "email"]),
     ]
 }
 
@@ -141,8 +148,10 @@ pub(super) fn bad_claim_headers() -> Vec<Json> {
         json!([""]),
         json!(["a b"]),
         json!(["https://example.com/roles"]),
-        json!("a/b"),
-        json!("a;b"),
+        json!("a,b:c"),
+        json!("a\u{a0}b"),
+        json!("a\u{c}b"),
+        json!("é"),
     ]
 }
 
@@ -182,4 +191,13 @@ pub(super) fn bad_actors() -> Vec<Json> {
         with("d", json!("secret")),
         with("d", json!(null)),
     ]
+}
+
+pub(super) fn good_issuer_formats() -> Vec<Json> {
+    let spellings = ["", "hostOnly", "uri", "HOSTONLY", "hostonly", "URI", "IssuerHostOnly", "issueruri", "IssuerURI"];
+    spellings.map(Json::from).to_vec()
+}
+
+pub(super) fn bad_issuer_formats() -> Vec<Json> {
+    ["url", "host_only", " uri", "uri\n", "Issuer", "IssuerIssuerURI"].map(Json::from).to_vec()
 }
