@@ -130,7 +130,7 @@ fn grpc_status(reply: &Reply) -> Option<String> {
 fn a_grpc_call_gets_an_assertion_or_a_refusal_in_its_own_terms() {
     const UNAUTHENTICATED: &str = "16";
     const UNAVAILABLE: &str = "14";
-    const INTERNAL: &str = "13";
+    const INVALID_ARGUMENT: &str = "3";
     let call = || {
         Request::new("POST", "/package.Service/Method")
             .header("content-type", "application/grpc")
@@ -150,7 +150,7 @@ fn a_grpc_call_gets_an_assertion_or_a_refusal_in_its_own_terms() {
 
     let before = envoy.upstream_requests();
     assert_eq!(grpc_status(&client.send(&call())).as_deref(), Some(UNAUTHENTICATED));
-    assert_eq!(grpc_status(&client.send(&identified().host("a$b"))).as_deref(), Some(INTERNAL));
+    assert_eq!(grpc_status(&client.send(&identified().host("a$b"))).as_deref(), Some(INVALID_ARGUMENT));
     assert_eq!(envoy.upstream_requests(), before);
 
     let keyless = Bootstrap::new(json!({"signing_key_file": "/signing-key.pem"})).key_file("").start();

@@ -33,9 +33,9 @@ fn a_token_that_jwt_authn_verified_is_the_default_identity() {
             json!(["u-1", "u-1", "", ["a,b"], "", ""]),
         ),
         (
-            "numbers and bools are groups, other members are not",
+            "whole numbers are groups, other members are not",
             json!({"sub": "u-1", "groups": ["a", 7, true, null, {"b": 1}, ["c"], false, 1.5]}),
-            json!(["u-1", "u-1", "", ["a", "7", "true", "false", "1.5"], "", ""]),
+            json!(["u-1", "u-1", "", ["a", "7"], "", ""]),
         ),
         ("groups of null", json!({"sub": "u-1", "groups": null}), json!(["u-1", "u-1", "", [], "", ""])),
         ("an email of null", json!({"sub": "u-1", "email": null}), json!(["u-1", "u-1", "", [], "", ""])),
@@ -74,6 +74,7 @@ fn ask(envoy: &Envoy, what: &str, sources: &Value, expected_subject: &str) {
 #[test]
 fn metadata_is_found_by_namespace_and_path() {
     let envoy = Bootstrap::new(json!({"signing_key": A}))
+        .filter(metadata("test.one", &json!({"a": "text", "b": {"sub": "from b"}, "c": ["text"], "B": 5})))
         .filter(metadata("test.several", &json!({"a": "text", "b": {"sub": "from b"}, "c": {"sub": "from c"}, "B": 5})))
         .filter(metadata(
             "test.deep",
@@ -85,7 +86,8 @@ fn metadata_is_found_by_namespace_and_path() {
         .start();
     let at = |namespace: &str| json!([{"metadata": {"namespace": namespace}}]);
     let under = |namespace: &str, path: Value| json!([{"metadata": {"namespace": namespace, "path": path}}]);
-    ask(&envoy, "the lowest member that is an object", &at("test.several"), "from b");
+    ask(&envoy, "the only member that is an object", &at("test.one"), "from b");
+    ask(&envoy, "several members that are objects", &at("test.several"), "");
     ask(&envoy, "one path element", &under("test.several", json!(["c"])), "from c");
     ask(&envoy, "a path to text", &under("test.several", json!(["a"])), "");
     ask(&envoy, "a path to nothing", &under("test.several", json!(["nothing"])), "");
@@ -99,7 +101,7 @@ fn metadata_is_found_by_namespace_and_path() {
 }
 
 #[test]
-fn the_first_source_that_yields_anything_wins() {
+fn the_first_source_that_names_somebody_wins() {
     let envoy = Bootstrap::new(json!({"signing_key": A}))
         .filter(metadata("test.first", &json!({"who": {"sub": "first", "email": "first@example.com"}})))
         .filter(metadata("test.second", &json!({"who": {"sub": "second", "name": "Second"}})))
@@ -115,9 +117,12 @@ fn the_first_source_that_yields_anything_wins() {
     ask(&envoy, "the first of two", &json!([first, second]), "first");
     ask(&envoy, "the other way round", &json!([second, first]), "second");
     ask(&envoy, "after what yields nothing", &json!([none, hollow, headers, certificate, first]), "first");
-    ask(&envoy, "an email alone is something", &json!([email, first]), "");
-    let assertion = envoy.attest(&Request::get("/"));
-    assert_eq!(assertion.claim("email"), "only@example.com");
+    ask(&envoy, "an email alone names nobody", &json!([email, first]), "first");
+    for (what, required) in [("where an email is required", json!(["email"])), ("where nothing is", json!([]))] {
+        let configuration = json!({"signing_key": A, "identity_sources": [email, first], "required_claims": required});
+        let assertion = envoy.reconfigure(what, configuration);
+        assert_eq!(who(&assertion), json!(["", "", "only@example.com", [], "", ""]), "{what}");
+    }
     ask(&envoy, "and sources are not mixed", &json!([second, first]), "second");
     assert_eq!(envoy.attest(&Request::get("/")).claim("email"), "", "the second source has no email");
     let both = json!([headers, first]);
@@ -148,7 +153,8 @@ fn trusted_headers_are_an_identity_unless_they_are_ambiguous() {
             ],
             json!(["u-1", "u-1", "ada@example.com", ["a", "b"], "s-1", "Ada"]),
         ),
-        ("one of them", vec![("x-auth-email", "a@b.c")], json!(["", "", "a@b.c", [], "", ""])),
+        ("the user alone", vec![("x-auth-user", "u-1")], json!(["u-1", "u-1", "", [], "", ""])),
+        ("all but the user", vec![("x-auth-email", "a@b.c"), ("x-auth-groups", "a")], nobody.clone()),
         ("none of them", vec![("x-auth-other", "u-1")], nobody.clone()),
         ("the user twice", vec![("x-auth-user", "u-1"), ("x-auth-user", "u-2")], nobody.clone()),
         ("the same user twice", vec![("x-auth-user", "u-1"), ("X-Auth-User", "u-1")], nobody.clone()),

@@ -7,7 +7,10 @@ use harness::keys::A;
 use harness::{ASSERTION_HEADER, Bootstrap, Envoy, Request};
 
 fn user() -> serde_json::Value {
-    metadata("test", &json!({"who": {"sub": "ann", "groups": ["a", "b", "c", "b"], "roles": ["b", "x", "y"]}}))
+    metadata(
+        "test",
+        &json!({"who": {"sub": "ann", "groups": ["a", "b", "c", "b"], "roles": ["b", "x", "y"], "teams": ["t"]}}),
+    )
 }
 
 fn route(prefix: &str, settings: serde_json::Value) -> serde_json::Value {
@@ -35,15 +38,19 @@ fn groups_that_are_filtered_out_are_counted() {
         "user_endpoints": true,
     }))
     .filter(user())
-    .route(route("/all", json!({"jwt_groups_filter": ["a", "b", "c"]})))
-    .route(route("/none", json!({"jwt_groups_filter": []})))
+    .route(route("/all", json!({"jwt_groups_filter": ["a", "c"]})))
+    .route(route("/more", json!({"jwt_groups_filter": ["c", "x"]})))
+    .route(route("/none", json!({"claims": {"groups": {"from": "teams"}}})))
+    .route(route("/wrong", json!({"jwt_groups_filter": []})))
     .route(route("/roles", json!({"claims": {"groups": {"from": "roles"}}})))
     .route(route("/stripped", json!({"pass_identity_headers": false})))
     .start();
     assert_eq!(envoy.stat("groups_removed"), 0, "nothing has been signed yet");
     assert_eq!(groups_at(&envoy, "/"), (json!(["b", "b"]), 2));
-    assert_eq!(groups_at(&envoy, "/all"), (json!(["a", "b", "c", "b"]), 0));
-    assert_eq!(groups_at(&envoy, "/none"), (json!([]), 4));
+    assert_eq!(groups_at(&envoy, "/all"), (json!(["a", "b", "c", "b"]), 0), "a route's groups are added");
+    assert_eq!(groups_at(&envoy, "/more"), (json!(["b", "c", "b"]), 1));
+    assert_eq!(groups_at(&envoy, "/none"), (json!([]), 1));
+    assert_eq!(envoy.get("/wrong").status, 500, "Pomerium takes an empty list for none at all");
     assert_eq!(groups_at(&envoy, "/roles"), (json!(["b"]), 2));
     assert_eq!(envoy.get("/").seen().one("x-groups").as_deref(), Some("b,b"), "the claim header is filtered too");
 

@@ -7,7 +7,8 @@ use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, Request, eventually
 
 /// An Envoy whose every request is from this user.
 fn envoy_for(user: &Value) -> Envoy {
-    Bootstrap::new(settings(json!({}))).filter(metadata("test", &json!({"who": user}))).dynamic().start()
+    let user = metadata("test", &json!({"who": user}));
+    Bootstrap::new(settings(json!({}))).filter(user).dynamic().log_level("debug").start()
 }
 
 /// The settings of all these tests, and some more.
@@ -104,7 +105,10 @@ fn check_too_long(envoy: &Envoy, least: usize, settings_: &Value) {
     assert_eq!(envoy.stat("refused.too_long"), before + 2);
     let log = envoy.log_since(mark);
     let numbers = [least.to_string(), (least - 1).to_string()];
-    assert!(ours(&log).iter().any(|line| numbers.iter().all(|number| line.contains(number))), "{log}");
+    let ours = ours(&log);
+    let named = ours.iter().filter(|line| numbers.iter().all(|number| line.contains(number)));
+    let levels: Vec<bool> = named.map(|line| line.contains("[debug]")).collect();
+    assert!(!levels.is_empty() && levels.iter().all(|is_debug| *is_debug), "{ours:#?}");
 }
 
 #[test]
