@@ -148,7 +148,7 @@ test-login: prerequisites wasm cli envoy ## People log in with a browser (needs 
 compose-test: prerequisites ## Run envoy/docker-compose.yaml for real (skipped where there is no Docker)
 	@scripts/compose-test "$(envoy)"
 
-manifests: prerequisites ## Check the manifests below envoy/kubernetes against their schemas (needs Node.js)
+manifests: prerequisites ## Check the manifests below envoy/kubernetes against their schemas, and our own schema (needs Node.js)
 	@$(say) "manifests: Kubernetes, Istio and Envoy Gateway know every field"
 	@scripts/check-manifests
 
