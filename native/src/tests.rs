@@ -45,7 +45,7 @@ fn request_goes_on_with_an_assertion() {
     assert!(stream.state.contains_key(&b"wasm.attestation.jti"[..]));
     assert_eq!(config.metric("attestation.signed.native"), 1);
     assert_eq!(config.metric("attestation.spoofs_stripped"), 4);
-    let kid = String::from_utf8(stream.state[&b"attestation.kid"[..]].clone()).unwrap();
+    let kid = String::from_utf8(stream.state[&b"wasm.attestation.kid"[..]].clone()).unwrap();
     assert_eq!(config.metric(&format!("attestation.signed_by_kid.{kid}")), 1);
 }
 

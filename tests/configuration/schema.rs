@@ -49,6 +49,11 @@ pub(crate) fn read(configuration: &Json) -> Result<Config, String> {
     by_json
 }
 
+/// The verdict of the native module.
+pub(crate) fn read_natively(configuration: &Json) -> Result<Config, String> {
+    Config::read(Platform::Native, configuration.to_string().as_bytes(), |_| None).map_err(|error| error.to_string())
+}
+
 /// The `google.protobuf.Struct` that Envoy makes of this object.
 pub(crate) fn to_struct(object: &Json) -> prost_types::Struct {
     let members = object.as_object().expect("an object");
