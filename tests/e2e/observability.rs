@@ -109,8 +109,8 @@ fn signed() -> &'static str {
 }
 
 /// What real traffic cannot bring about here: the host's function would have to fail after it has worked, and another module
-/// would have to sign.
-const OUT_OF_REACH: [&str; 3] = ["sign_fallbacks", "refused.not_signed", "signed.native"];
+/// would have to sign, or to write into the shared data.
+const OUT_OF_REACH: [&str; 4] = ["sign_fallbacks", "refused.not_signed", "signed.native", "shared_keys_replaced"];
 
 /// A statistic, and requests that make it grow by so much.
 struct Event {
