@@ -133,6 +133,10 @@ fn an_accident_in_a_key_file_is_named_with_its_cure() {
         assert_says(&lines, what, &words);
         Secrets::of([A, B]).assert_not_in(what, &lines);
         assert_eq!(envoy.attest(&Request::get("/")).kid(), KID_B, "{what}: the last good key signs on");
+        // The same accident again is no change of state, and not logged.
+        let loads = envoy.stat("key_loads");
+        envoy.replace_key_file(pem(B));
+        eventually("the good file", || (envoy.stat("key_loads") > loads).then_some(()));
     }
     envoy.replace_key_file(format!("{MARK}{}", pem(A)));
     eventually("a file with a mark", || (envoy.attest(&Request::get("/")).kid() == KID_A).then_some(()));
