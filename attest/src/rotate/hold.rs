@@ -94,7 +94,11 @@ impl Hold {
         let next = match seconds_left(&self.rows) {
             Some(seconds) => format!("nothing was changed; run it again in {}, or with --wait", span(seconds)),
             None if self.has_unreachable() => "nothing was changed; run it again when every proxy answers".to_owned(),
-            None => "nothing was changed; give every proxy the key file as it is now, then run it again".to_owned(),
+            None => {
+                "nothing was changed; give every proxy the key file as it is now, then run it again. An Envoy that \
+                     reads this very file sees a new one only if watched_directory names its directory"
+                    .to_owned()
+            }
         };
         format!("{}{next}", given_up.unwrap_or_default())
     }
