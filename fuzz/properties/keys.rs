@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use attestation_filter::keys::{BlockError, KeyError, Keyring, MAX_BLOCKS, SigningKey};
+use attestation_filter::keys::{BlockError, KeyError, KeyText, Keyring, MAX_BLOCKS, SigningKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::Value as Json;
@@ -15,6 +15,7 @@ const LABELS: [&str; 4] = ["EC PRIVATE KEY", "PRIVATE KEY", "RSA PRIVATE KEY", "
 
 /// A text that is taken means the same in its other forms; one that is not is refused without repeating it.
 pub fn key_text(bytes: &[u8]) {
+    blocks_are_where_they_say(bytes);
     let parsed = Keyring::parse(bytes);
     if let Err(error) = &parsed {
         repeats_only_a_label(bytes, error);
@@ -29,6 +30,24 @@ pub fn key_text(bytes: &[u8]) {
             is_the_same(&keys, lines.as_bytes());
             is_the_same(&keys, lines.replace('\n', "\r\n").as_bytes());
         }
+    }
+}
+
+/// Blocks come in order, do not overlap, and each begins and ends with its own lines: what a rotation moves.
+fn blocks_are_where_they_say(bytes: &[u8]) {
+    let Ok(text) = KeyText::read(bytes) else { return };
+    assert!(text.is_base64() || text.pem() == bytes);
+    let mut end = 0;
+    for block in text.blocks() {
+        let range = block.range();
+        assert!(end <= range.start);
+        let framed = &text.pem()[range.clone()];
+        assert!(
+            framed.starts_with(format!("-----BEGIN {}-----", block.label()).as_bytes())
+                || block.label() == "unreadable label"
+        );
+        assert!(framed.starts_with(b"-----BEGIN ") && framed.ends_with(b"-----"));
+        end = range.end;
     }
 }
 
