@@ -20,22 +20,56 @@ const CLAIMS: [&str; 4] =
     ["x-pomerium-claim-sub", "x-pomerium-claim-email", "X_Pomerium_Claim_Sub", "x.pomerium-claim.groups"];
 
 /// What a client does.
-const TRICKS: [&str; 14] = [
-    "nothing",
-    "forged",
-    "doubled",
-    "aliased",
-    "replayed",
-    "claims",
-    "trailers",
-    "hop-by-hop",
-    "many lines",
-    "odd bytes",
-    "not due",
-    "half a head",
-    "half a body",
-    "hangs up",
-];
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Trick {
+    /// A request as it should be.
+    Nothing,
+    /// An assertion of a foreign key.
+    Forged,
+    /// Two of them.
+    Doubled,
+    /// One under another spelling.
+    Aliased,
+    /// An assertion of ours.
+    Replayed,
+    /// Claim headers.
+    Claims,
+    /// The same as trailers.
+    Trailers,
+    /// Has the header removed on the way.
+    HopByHop,
+    /// Fifty of them.
+    ManyLines,
+    /// Bytes that are no text.
+    OddBytes,
+    /// One where none is due.
+    NotDue,
+    /// Goes in the middle of the head.
+    HalfAHead,
+    /// Goes in the middle of the body.
+    HalfABody,
+    /// Goes before the answer.
+    HangsUp,
+}
+
+impl Trick {
+    const ALL: [Self; 14] = [
+        Self::Nothing,
+        Self::Forged,
+        Self::Doubled,
+        Self::Aliased,
+        Self::Replayed,
+        Self::Claims,
+        Self::Trailers,
+        Self::HopByHop,
+        Self::ManyLines,
+        Self::OddBytes,
+        Self::NotDue,
+        Self::HalfAHead,
+        Self::HalfABody,
+        Self::HangsUp,
+    ];
+}
 
 /// What all clients share.
 pub(super) struct Work {
@@ -49,7 +83,7 @@ pub(super) struct Work {
 /// What became of the requests.
 #[derive(Default, Clone)]
 pub(super) struct Tally {
-    pub(super) by_trick: BTreeMap<&'static str, u64>,
+    pub(super) by_trick: BTreeMap<Trick, u64>,
     /// By status, or by what there was in its place.
     pub(super) by_answer: BTreeMap<String, u64>,
 }
@@ -68,7 +102,7 @@ impl Work {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn note(&self, trick: &'static str, answer: String) {
+    fn note(&self, trick: Trick, answer: String) {
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         *tally.by_trick.entry(trick).or_default() += 1;
         *tally.by_answer.entry(answer).or_default() += 1;
@@ -108,9 +142,9 @@ impl Trickster {
             if number >= self.work.total {
                 break;
             }
-            let trick = TRICKS[self.dice.below(TRICKS.len())];
+            let trick = Trick::ALL[self.dice.below(Trick::ALL.len())];
             let answer = match trick {
-                "half a head" | "half a body" | "hangs up" => self.abandon(connection, trick, number),
+                Trick::HalfAHead | Trick::HalfABody | Trick::HangsUp => self.abandon(connection, trick, number),
                 _ => self.ask(connection, trick, number),
             };
             self.work.note(trick, answer);
@@ -126,7 +160,7 @@ impl Trickster {
         }
     }
 
-    fn ask(&mut self, mut connection: Client, trick: &str, number: u64) -> String {
+    fn ask(&mut self, mut connection: Client, trick: Trick, number: u64) -> String {
         let request = self.request(trick, number);
         let address = *self.work.envoy.lock().unwrap_or_else(PoisonError::into_inner);
         let Ok(reply) = connection.try_send(&request) else { return "no answer".into() };
@@ -142,40 +176,40 @@ impl Trickster {
         reply.status.to_string()
     }
 
-    fn request(&mut self, trick: &str, number: u64) -> Request {
+    fn request(&mut self, trick: Trick, number: u64) -> Request {
         let user = format!("u-{number}");
         let due = Request::get(&format!("/due/{number}")).header("x-auth-user", &user);
         let real = self.real.clone().unwrap_or_else(|| self.forged.clone());
         match trick {
-            "forged" => due.header(ASSERTION_HEADER, &self.forged),
-            "doubled" => due.header(ASSERTION_HEADER, &self.forged).header("X-Pomerium-Jwt-Assertion", real),
-            "aliased" => due.header(ALIASES[self.dice.below(ALIASES.len())], &self.forged),
-            "replayed" => due.header(ASSERTION_HEADER, real),
-            "claims" => due.headers(CLAIMS.map(|name| (name, "admin"))),
-            "trailers" => due.body("hello").trailer(ASSERTION_HEADER, &real).trailer(CLAIMS[2], "admin"),
-            "hop-by-hop" => due.header("connection", ASSERTION_HEADER).header(ASSERTION_HEADER, real),
-            "many lines" => due.headers((0..50).map(|_| (ASSERTION_HEADER, &self.forged))),
-            "odd bytes" => due.header(ASSERTION_HEADER, b"\xff\xfe").header("x-pomerium-claim-\u{7e}", b"\xff"),
-            "not due" if self.dice.below(2) == 0 => {
+            Trick::Forged => due.header(ASSERTION_HEADER, &self.forged),
+            Trick::Doubled => due.header(ASSERTION_HEADER, &self.forged).header("X-Pomerium-Jwt-Assertion", real),
+            Trick::Aliased => due.header(ALIASES[self.dice.below(ALIASES.len())], &self.forged),
+            Trick::Replayed => due.header(ASSERTION_HEADER, real),
+            Trick::Claims => due.headers(CLAIMS.map(|name| (name, "admin"))),
+            Trick::Trailers => due.body("hello").trailer(ASSERTION_HEADER, &real).trailer(CLAIMS[2], "admin"),
+            Trick::HopByHop => due.header("connection", ASSERTION_HEADER).header(ASSERTION_HEADER, real),
+            Trick::ManyLines => due.headers((0..50).map(|_| (ASSERTION_HEADER, &self.forged))),
+            Trick::OddBytes => due.header(ASSERTION_HEADER, b"\xff\xfe").header("x-pomerium-claim-\u{7e}", b"\xff"),
+            Trick::NotDue if self.dice.below(2) == 0 => {
                 Request::get(&format!("/skip/{number}")).header(ASSERTION_HEADER, real).header(CLAIMS[0], "admin")
             }
-            "not due" => Request::get(&format!("/off/{number}"))
+            Trick::NotDue => Request::get(&format!("/off/{number}"))
                 .header("x-auth-user", &user)
                 .header(ALIASES[self.dice.below(ALIASES.len())], &self.forged)
                 .header(ASSERTION_HEADER, real),
-            _ => due,
+            Trick::Nothing | Trick::HalfAHead | Trick::HalfABody | Trick::HangsUp => due,
         }
     }
 
-    fn abandon(&mut self, connection: Client, trick: &str, number: u64) -> String {
+    fn abandon(&mut self, connection: Client, trick: Trick, number: u64) -> String {
         let head = format!(
             "POST /due/{number} HTTP/1.1\r\nhost: {HOST}\r\nx-auth-user: u-{number}\r\n{ASSERTION_HEADER}: {}\r\n\
              content-length: 10\r\n\r\n",
             self.forged
         );
         let bytes = match trick {
-            "half a head" => head.as_bytes()[..self.dice.below(head.len() - 1) + 1].to_vec(),
-            "half a body" => [head.as_bytes(), b"hello"].concat(),
+            Trick::HalfAHead => head.as_bytes()[..self.dice.below(head.len() - 1) + 1].to_vec(),
+            Trick::HalfABody => [head.as_bytes(), b"hello"].concat(),
             _ => [head.as_bytes(), b"helloworld"].concat(),
         };
         connection.abandon(&bytes);

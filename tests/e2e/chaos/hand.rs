@@ -15,7 +15,7 @@ use super::judge::REJECTED;
 use super::ledger::{Key, Ledger};
 use harness::keys::A;
 use harness::traps::trapping_module;
-use harness::{Bootstrap, Configuration, Envoy, paths};
+use harness::{Bootstrap, Configuration, Envoy, Host, paths};
 
 const POLL: Duration = Duration::from_millis(2);
 /// How long Envoy may take to sign with a new key, on a machine that has much else to do.
@@ -24,22 +24,58 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const OUTAGE: u64 = 60;
 
 /// What can happen.
-const EVENTS: [&str; 14] = [
-    "a good configuration",
-    "a good configuration",
-    "a bad configuration",
-    "good and bad ones in a row",
-    "a discovery file of garbage",
-    "the module anew",
-    "a module that traps",
-    "another key",
-    "another key",
-    "an empty key file",
-    "a broken key file",
-    "no key file",
-    "a kill",
-    "a kill, then a start that is broken",
-];
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Event {
+    /// Another configuration.
+    GoodConfiguration,
+    /// A configuration that Envoy must refuse.
+    BadConfiguration,
+    /// Good and bad configurations before Envoy has looked at the first.
+    ConfigurationsInARow,
+    /// A discovery file that is no JSON.
+    Garbage,
+    /// The same module under another name.
+    ModuleAnew,
+    /// A module that traps on each request, for a while.
+    TrappingModule,
+    /// Another key in the key file.
+    AnotherKey,
+    /// A key file without a byte.
+    EmptyKeyFile,
+    /// Half a key in the key file.
+    BrokenKeyFile,
+    /// The key file is removed.
+    NoKeyFile,
+    /// Envoy is killed, and started again.
+    Kill,
+    /// The same, with no usable keys or no usable configuration until it is helped.
+    KillAndBrokenStart,
+}
+
+impl Event {
+    /// What happens in a round, in any order: what is common twice, and no other module where Envoy loads only one.
+    fn round(host: Host) -> Vec<Self> {
+        use Event::*;
+        let mut round = vec![
+            GoodConfiguration,
+            GoodConfiguration,
+            BadConfiguration,
+            ConfigurationsInARow,
+            Garbage,
+            AnotherKey,
+            AnotherKey,
+            EmptyKeyFile,
+            BrokenKeyFile,
+            NoKeyFile,
+            Kill,
+            KillAndBrokenStart,
+        ];
+        if host == Host::Wasm {
+            round.extend([ModuleAnew, TrappingModule]);
+        }
+        round
+    }
+}
 
 pub(super) struct Hand {
     envoy: Option<Envoy>,
@@ -49,7 +85,7 @@ pub(super) struct Hand {
     dice: Dice,
     files: TempDir,
     label: u32,
-    events: BTreeMap<&'static str, u64>,
+    events: BTreeMap<Event, u64>,
     /// What Envoy made of the configurations it was handed, before it was killed.
     verdicts: (u64, u64),
 }
@@ -80,7 +116,7 @@ impl Hand {
         self.envoy.as_ref().expect("an Envoy that runs")
     }
 
-    pub(super) fn events(&self) -> &BTreeMap<&'static str, u64> {
+    pub(super) fn events(&self) -> &BTreeMap<Event, u64> {
         &self.events
     }
 
@@ -95,7 +131,7 @@ impl Hand {
         let mut deck = Vec::new();
         while wait(work, pace) {
             if deck.is_empty() {
-                deck = EVENTS.to_vec();
+                deck = Event::round(self.envoy().host());
                 self.dice.shuffle(&mut deck);
             }
             let Some(event) = deck.pop() else { break };
@@ -106,46 +142,46 @@ impl Hand {
         *work.envoy.lock().unwrap_or_else(PoisonError::into_inner) = self.envoy().address();
     }
 
-    fn happen(&mut self, event: &str, work: &Work) {
+    fn happen(&mut self, event: Event, work: &Work) {
         match event {
-            "a good configuration" => self.hand_over(true),
-            "a bad configuration" => {
+            Event::GoodConfiguration => self.hand_over(true),
+            Event::BadConfiguration => {
                 let (_, rejected) = self.verdicts();
                 self.hand_over(false);
                 self.wait_until(work, "a bad configuration was not rejected", |hand| hand.verdicts().1 > rejected);
             }
-            "good and bad ones in a row" => {
+            Event::ConfigurationsInARow => {
                 [true, false, true, false, false].into_iter().for_each(|good| self.hand_over(good))
             }
-            "a discovery file of garbage" => self.envoy().replace_discovery(b"{\"resources\": [{"),
-            "the module anew" => self.module_anew(),
-            "a module that traps" => {
+            Event::Garbage => self.envoy().replace_discovery(b"{\"resources\": [{"),
+            Event::ModuleAnew => self.module_anew(),
+            Event::TrappingModule => {
                 let (module, configuration) = (self.files.path().join("trapping.wasm"), self.good());
                 self.envoy().push_module(&module, configuration);
                 wait(work, OUTAGE);
                 self.hand_over(true);
             }
-            "another key" => {
+            Event::AnotherKey => {
                 self.wait_for_key(work);
                 self.another_key();
             }
-            "an empty key file" => {
+            Event::EmptyKeyFile => {
                 self.wait_for_key(work);
                 self.envoy().replace_key_file("");
             }
-            "a broken key file" => {
+            Event::BrokenKeyFile => {
                 self.wait_for_key(work);
                 self.envoy().replace_key_file(broken(&Key::generate()));
             }
-            "no key file" => {
+            Event::NoKeyFile => {
                 self.wait_for_key(work);
                 fs::remove_file(self.envoy().key_file()).unwrap_or_default();
             }
-            "a kill" => {
+            Event::Kill => {
                 let (configuration, content) = (self.good(), self.key.pem.clone());
                 self.restart(work, configuration, &content);
             }
-            _ => self.broken_start(work),
+            Event::KillAndBrokenStart => self.broken_start(work),
         }
     }
 
@@ -212,7 +248,7 @@ impl Hand {
         });
         match self.dice.below(4) {
             0 => configuration["jwt_claims_headers"] = json!(["sub"]),
-            1 => configuration["signer"] = "wasm".into(),
+            1 if Host::under_test() == Host::Wasm => configuration["signer"] = "wasm".into(),
             2 => configuration["bind"] = json!(["method", "path"]),
             _ => {}
         }
