@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use harness::filters::lua;
 use harness::keys::A;
 use harness::traps::trapping_module;
-use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Client, Envoy, JWKS_PATH, Reply, Request};
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Client, Envoy, Host, JWKS_PATH, Reply, Request, only_on};
 
 /// Two workers with every feature on that reads something a client can send.
 fn storm_proof() -> Bootstrap {
@@ -359,6 +359,9 @@ fn odd_identity_data() {
 
 #[test]
 fn these_tests_see_a_trap_when_there_is_one() {
+    if !only_on(Host::Wasm, "a module that traps is a Wasm module") {
+        return;
+    }
     let directory = tempfile::tempdir().unwrap();
     let module = directory.path().join("trapping.wasm");
     std::fs::write(&module, trapping_module()).unwrap();

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use harness::keys::{A, B, KID_A, KID_B, KID_RSA, RSA, openssl, pem, pkcs8};
 use harness::log::ours;
-use harness::{Assertion, Bootstrap, Capability, Client, Crowd, Envoy, JWKS_PATH, Request, Secrets, eventually};
+use harness::{
+    Assertion, Bootstrap, Capability, Client, Crowd, Envoy, Host, JWKS_PATH, Request, Secrets, eventually, only_on,
+};
 
 const PATH: &str = "/etc/attestation/signing-key.pem";
 
@@ -209,6 +211,9 @@ fn replace_and_wait_for_failures(envoy: &Envoy) {
 
 #[test]
 fn the_main_thread_neither_logs_nor_counts() {
+    if !only_on(Host::Wasm, "natively no thread is without the file") {
+        return;
+    }
     let envoy = Bootstrap::new(configuration()).key_file(pem(A)).workers(2).dynamic().start();
     // One worker without a request and one with, at first; then new VMs.
     eventually("keys", || (envoy.get("/").status == 200).then_some(()));
@@ -232,6 +237,9 @@ struct Mistake {
 
 #[test]
 fn what_is_wired_wrongly_is_named() {
+    if !only_on(Host::Wasm, "the native module reads the file itself") {
+        return;
+    }
     let with_cluster = |name: &str| {
         let mut configuration = configuration();
         configuration["signing_key_cluster"] = name.into();

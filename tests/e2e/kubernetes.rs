@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 use harness::filters::{jwt_authn, lua};
 use harness::idp::IdentityProvider;
 use harness::keys::{A, B, KID_A, KID_B, pem};
-use harness::{ASSERTION_HEADER, Bootstrap, Envoy, JWKS_PATH, Request, Shipped, eventually, internal_listeners, paths};
+use harness::{
+    ASSERTION_HEADER, Bootstrap, Envoy, Host, JWKS_PATH, Request, Shipped, eventually, internal_listeners, only_on,
+    paths,
+};
 
 const MANIFESTS: &str = "envoy/kubernetes";
 const KEY_DIRECTORY: &str = "/run/secrets/attestation";
@@ -38,6 +41,9 @@ fn named_manifest(file: &str, kind: &str, name: &str) -> Value {
 
 #[test]
 fn an_istio_plugin_signs_for_the_user_of_the_token() {
+    if !only_on(Host::Wasm, "a WasmPlugin is for Wasm") {
+        return;
+    }
     let plugin = manifest("istio/wasmplugin.yaml", "WasmPlugin");
     let environment = &plugin["spec"]["vmConfig"]["env"];
     assert!(environment.as_array().unwrap().iter().all(|variable| variable["valueFrom"] == "HOST"), "{environment}");

@@ -9,7 +9,7 @@ use harness::idp::IdentityProvider;
 use harness::keys::{A, B, KID_A, KID_B, RSA, X_A, Y_A, pem};
 use harness::log::ours;
 use harness::tls::Authority;
-use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, HOST, JWKS_PATH, Request, eventually};
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, HOST, Host, JWKS_PATH, Request, eventually};
 
 const README: &str = include_str!("../../README.md");
 
@@ -265,7 +265,8 @@ fn check_refusal(envoy: &Envoy, stat: &str, status: u16, request: &Request, mut 
 /// The filter's statistics as Envoy shows them, histograms too.
 fn present(envoy: &Envoy) -> BTreeSet<String> {
     let text = envoy.admin().get("/stats").text();
-    let names = text.lines().filter_map(|line| line.strip_prefix("wasmcustom.attestation.")?.split(':').next());
+    let names =
+        text.lines().filter_map(|line| line.strip_prefix(Host::under_test().statistics_prefix())?.split(':').next());
     names.filter(|name| !name.contains(KID_B)).map(str::to_owned).collect()
 }
 

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use harness::environment::number;
 use harness::keys::{A, RSA, openssl, public};
-use harness::{Assertion, Bootstrap, Capability, Request};
+use harness::{Assertion, Bootstrap, Capability, Host, Request, only_on};
 
 const USUALLY: usize = 2000;
 /// OpenSSL takes a process each, so it verifies one in so many.
@@ -27,6 +27,9 @@ static RS: Mutex<BTreeSet<Vec<u8>>> = Mutex::new(BTreeSet::new());
 
 #[test]
 fn of_the_host_with_ecdsa() {
+    if !only_on(Host::Wasm, "natively `signer` is only auto") {
+        return;
+    }
     if Capability::HostSigns.is_lacking() {
         return;
     }
@@ -35,11 +38,17 @@ fn of_the_host_with_ecdsa() {
 
 #[test]
 fn of_the_module_with_ecdsa() {
+    if !only_on(Host::Wasm, "natively `signer` is only auto") {
+        return;
+    }
     all_verify(A, "wasm");
 }
 
 #[test]
 fn of_the_host_with_rsa() {
+    if !only_on(Host::Wasm, "natively `signer` is only auto") {
+        return;
+    }
     if Capability::HostSigns.is_lacking() {
         return;
     }

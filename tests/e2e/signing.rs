@@ -11,7 +11,7 @@ use harness::capability::assert_signs_in_wasm;
 use harness::filters::lua;
 use harness::keys::{A, B, KID_A, KID_B, KID_RSA, RSA, pem, pkcs8};
 use harness::log::the_refusal;
-use harness::{Assertion, Bootstrap, Capability, Envoy, Request, eventually};
+use harness::{Assertion, Bootstrap, Capability, Envoy, Host, Request, eventually, only_on};
 
 /// How many assertions the host and Wasm signed while `act` ran.
 fn signed_during(envoy: &Envoy, act: impl FnOnce()) -> (u64, u64) {
@@ -31,6 +31,9 @@ fn sign_five(envoy: &Envoy, kid: &str) {
 
 #[test]
 fn the_host_signs_unless_wasm_is_asked_to() {
+    if !only_on(Host::Wasm, "natively `signer` is only auto") {
+        return;
+    }
     if Capability::HostSigns.is_lacking() {
         return;
     }
@@ -55,6 +58,9 @@ fn the_host_signs_unless_wasm_is_asked_to() {
 
 #[test]
 fn an_ephemeral_key_signs_on_either_side() {
+    if !only_on(Host::Wasm, "natively there is no other side") {
+        return;
+    }
     if Capability::HostSigns.is_lacking() {
         return;
     }
@@ -67,6 +73,9 @@ fn an_ephemeral_key_signs_on_either_side() {
 
 #[test]
 fn an_rsa_key_is_not_for_wasm() {
+    if !only_on(Host::Wasm, "the native module signs with RSA by itself") {
+        return;
+    }
     let envoy = Bootstrap::new(json!({"signing_key": A})).dynamic().start();
     for key in [RSA.to_owned(), pkcs8(RSA), format!("{}{}", pem(RSA), pem(A))] {
         let line = the_refusal(&envoy.push_rejected(json!({"signing_key": key, "signer": "wasm"})));
@@ -102,11 +111,17 @@ fn both_kinds_of_key_live_in_one_ring() {
 
 #[test]
 fn an_envoy_that_cannot_sign_has_it_done_in_wasm() {
+    if !only_on(Host::Wasm, "the native module signs by itself") {
+        return;
+    }
     assert_signs_in_wasm(Bootstrap::new(json!({"signing_key": B})).without_sign());
 }
 
 #[test]
 fn signing_on_the_host_where_it_cannot_stops_an_envoy_at_its_start() {
+    if !only_on(Host::Wasm, "natively `signer` is only auto") {
+        return;
+    }
     let refused = Bootstrap::new(json!({"signing_key": A, "signer": "host"})).without_sign().start_refused();
     assert!(!refused.status.success(), "{}", refused.status);
     assert!(the_refusal(&refused.log).contains("signer"));
@@ -114,6 +129,9 @@ fn signing_on_the_host_where_it_cannot_stops_an_envoy_at_its_start() {
 
 #[test]
 fn an_rsa_key_file_that_nothing_can_sign_with_is_told_of() {
+    if !only_on(Host::Wasm, "the native module signs with RSA by itself") {
+        return;
+    }
     let configuration = json!({"signing_key_file": "/signing-key.pem", "signing_key_refresh": "0.1s"});
     let envoy = Bootstrap::new(configuration).without_sign().key_file(pem(RSA)).start();
     eventually("the failure to be counted", || (envoy.stat("key_load_failures") > 0).then_some(()));
@@ -127,6 +145,9 @@ fn an_rsa_key_file_that_nothing_can_sign_with_is_told_of() {
 
 #[test]
 fn wasm_signs_as_rfc_6979_says() {
+    if !only_on(Host::Wasm, "the native module signs with another library") {
+        return;
+    }
     let envoy = Bootstrap::new(json!({"signing_key": A, "signer": "wasm"})).start();
     let key = signing_key(A);
     for number in 0..20 {

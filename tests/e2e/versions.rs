@@ -8,7 +8,7 @@ use harness::filters::{access_log, metadata};
 use harness::keys::{A, B, KID_A, KID_B, RSA, pem};
 use harness::tls::Authority;
 use harness::traps::trapping_module;
-use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, Request, eventually, paths};
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, Host, Request, eventually, only_on, paths};
 
 /// Notes what was found out. It must be what is expected of this version.
 fn found(order: u32, what: &str, value: &str, expected: &str) {
@@ -38,6 +38,9 @@ fn wait_for_key(envoy: &Envoy) {
 
 #[test]
 fn what_signs() {
+    if !only_on(Host::Wasm, "the native module signs by itself") {
+        return;
+    }
     const HOST: &str = "its BoringSSL, or Wasm";
     let envoy = Bootstrap::new(json!({"signing_key": A})).start();
     assert_eq!(envoy.attest(&Request::get("/")).kid(), KID_A);
@@ -118,6 +121,9 @@ fn names_in_the_access_log() {
 
 #[test]
 fn a_fallen_vm_comes_back() {
+    if !only_on(Host::Wasm, "there is no VM") {
+        return;
+    }
     let directory = tempfile::tempdir().expect("a directory");
     let module = directory.path().join("trapping.wasm");
     fs::write(&module, trapping_module()).expect("write a module");

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::control_plane::ControlPlane;
+use super::either_host::native_filter;
 use super::envoy::{Envoy, Refused};
-use super::host::{Host, native_filter};
+use super::host::Host;
 use super::key_directory::{KeyDirectory, Layout};
 use super::keys;
 use super::listener;
@@ -36,10 +37,15 @@ impl Configuration {
             Self::Absent => Self::Absent,
             Self::Struct(value) => Self::Struct(place(value.clone())),
             Self::Text(text) => match serde_json::from_str::<Value>(text) {
-                Ok(value) if value.get("signing_key_file").is_some() => Self::Text(place(value).to_string()),
+                Ok(value @ Value::Object(_)) if place(value.clone()) != value => Self::Text(place(value).to_string()),
                 _ => self.clone(),
             },
         }
+    }
+
+    /// The settings; nothing where they are none.
+    pub(super) fn settings(&self) -> Value {
+        self.to_text().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
     }
 
     fn to_text(&self) -> Option<String> {
@@ -93,7 +99,7 @@ pub enum Restart {
 #[derive(Clone, Debug)]
 pub struct Bootstrap {
     pub(super) host: Host,
-    configuration: Configuration,
+    pub(super) configuration: Configuration,
     environment: BTreeMap<String, String>,
     host_environment: BTreeMap<String, String>,
     pub(super) concurrency: u32,
@@ -295,7 +301,8 @@ impl Bootstrap {
     /// What is set in Envoy's own environment. A dynamic module has no other.
     pub(super) fn environment(&self, directory: &Path) -> BTreeMap<String, String> {
         let mut environment = self.host_environment.clone();
-        environment.extend(self.host.environment());
+        let search_path = self.host.environment().unwrap_or_else(|e| panic!("{e}"));
+        environment.extend(search_path.map(|(name, path)| (name.into(), path.display().to_string())));
         if self.host == Host::Native {
             environment.extend(self.environment.clone());
             let is_told_by_a_control_plane = matches!(self.source, Source::ControlPlane);
@@ -316,13 +323,8 @@ impl Bootstrap {
 
     /// The filter's configuration in Envoy's, for an Envoy whose files are in `directory`.
     fn typed_config(&self, configuration: &Configuration, directory: &Path) -> Value {
-        let configuration = match &self.key_file {
-            Some(_) => {
-                let file = self.key_directory(directory).file();
-                &configuration.map(|settings| self.host.with_key_file(settings, &file))
-            }
-            None => configuration,
-        };
+        let file = self.key_file.as_ref().map(|_| self.key_directory(directory).file());
+        let configuration = &configuration.map(|settings| self.host.settings(settings, file.as_deref(), &self.filters));
         match self.host {
             Host::Wasm => self.wasm(configuration),
             Host::Native => native_filter(configuration.to_text()),

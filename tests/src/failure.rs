@@ -44,6 +44,9 @@ pub enum Failure {
         /// How long.
         limit: Duration,
     },
+    /// The environment asks for a host that there is not.
+    #[error("HOST is wasm or native, not {0:?}")]
+    Host(String),
     /// A file or a connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -14,6 +14,8 @@
 pub mod admin;
 /// Why something that was started is of no use.
 mod failure;
+/// What the filter runs in.
+mod host;
 /// Requests and replies over a plain socket.
 pub mod http;
 /// Starting Envoy, and waiting until it serves.
@@ -40,6 +42,9 @@ mod control_plane;
 /// Clients that verify without a rest.
 #[cfg(feature = "full")]
 mod crowd;
+/// What differs between the hosts.
+#[cfg(feature = "full")]
+mod either_host;
 /// How long the long tests are.
 #[cfg(feature = "full")]
 pub mod environment;
@@ -55,9 +60,6 @@ mod expect;
 /// The filters in front of ours.
 #[cfg(feature = "full")]
 pub mod filters;
-/// What the filter runs in.
-#[cfg(feature = "full")]
-pub mod host;
 /// Requests and replies over HTTP/2.
 #[cfg(feature = "full")]
 mod http2;
@@ -112,6 +114,7 @@ mod upstream;
 
 pub use admin::Admin;
 pub use failure::Failure;
+pub use host::Host;
 pub use http::{Client, Reply, Request};
 pub use launch::{Launch, RunningEnvoy};
 pub use process::Process;
@@ -122,10 +125,10 @@ pub use {
     capability::Capability,
     control_plane::ControlPlane,
     crowd::Crowd,
+    either_host::only_on,
     envoy::Envoy,
     eventually::eventually,
     expect::tcp,
-    host::{Host, only_on},
     http2::Http2Client,
     jose::{Assertion, KeySet},
     listener::internal_listeners,

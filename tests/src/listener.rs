@@ -13,7 +13,7 @@ const HTTP_CONNECTION_MANAGER: &str =
 
 /// The listener that clients connect to.
 pub fn public(bootstrap: &Bootstrap, filter: Value, port: u16) -> Value {
-    let mut filters = bootstrap.host.filters(&bootstrap.filters);
+    let mut filters = bootstrap.host.filters(&bootstrap.filters, &bootstrap.configuration.settings());
     filters.push(filter);
     let routes = bootstrap.routes.iter().map(|route| bootstrap.host.route(route.clone())).collect();
     let mut chain = json!({"filters": [http(bootstrap.http.clone(), filters, routes)]});
