@@ -7,8 +7,13 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 target_dir := $(abspath $(or $(CARGO_TARGET_DIR),target))
 module     := $(or $(ATTESTATION_FILTER_WASM),$(target_dir)/wasm32-wasip1/release/attestation_filter.wasm)
 envoy      := $(or $(ENVOY),$(abspath .envoy/$(ENVOY_VERSION)/envoy))
+native     := $(or $(ATTESTATION_NATIVE),$(target_dir)/release/libattestation.so)
 run_envoy  := $(or $(RUN_ENVOY),$(target_dir)/debug/run-envoy)
-found      := ENVOY="$(envoy)" ATTESTATION_FILTER_WASM="$(module)"
+
+# What the filter runs in: HOST=native make demo. The tests need the Wasm module in any case.
+HOST    ?= wasm
+modules := wasm $(if $(filter native,$(HOST)),native)
+found   := HOST="$(HOST)" ENVOY="$(envoy)" ATTESTATION_FILTER_WASM="$(module)" ATTESTATION_NATIVE="$(native)"
 
 # What `make test-matrix` runs the tests on.
 versions := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
@@ -21,7 +26,9 @@ envoy_without_sign   := $(or $(ENVOY_WITHOUT_SIGN),$(abspath .envoy/$(version_wi
 # built once more.
 build-tests = cargo test --quiet --workspace --no-run
 test-of     = cargo test --workspace
-e2e         = $(test-of) --test e2e
+# Most of a test's time is waiting for Envoy.
+threads     = $(shell echo $$((2 * $$(nproc))))
+e2e         = RUST_TEST_THREADS=$(threads) $(test-of) --test e2e
 
 say = printf '==> %s\n'
 
@@ -35,11 +42,11 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	    /^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: prerequisites wasm cli envoy ## Show the filter at work on a real Envoy, in one go
+demo: prerequisites $(modules) cli envoy ## Show the filter at work on a real Envoy, in one go (HOST=native: the native module)
 	@$(say) "demo: running it"
 	@$(found) "$(target_dir)/tools/demo"
 
-run: prerequisites wasm cli envoy ## The same, and leave it running to try things out
+run: prerequisites $(modules) cli envoy ## The same, and leave it running to try things out
 	@$(say) "run: running the demo until Ctrl-C"
 	@$(found) "$(target_dir)/tools/demo" --stay
 
@@ -55,10 +62,12 @@ ifndef ATTESTATION_FILTER_WASM
 endif
 
 native: prerequisites ## Build the native module, for Envoy 1.37 and later: target/release/libattestation.so
+ifndef ATTESTATION_NATIVE
 	@$(say) "native: building the module (two minutes the first time)"
 	@cargo build --profile native -p attestation-native
 	@install -C -D "$(target_dir)/native/libattestation.so" "$(target_dir)/release/libattestation.so"
 	@scripts/check-native "$(target_dir)/release/libattestation.so"
+endif
 
 cli: prerequisites ## Build the command line tool: target/release/attest (and the demo)
 	@$(say) "cli: building attest (a minute or two the first time)"
@@ -124,7 +133,7 @@ verifiers: prerequisites wasm envoy run-envoy
 	@$(say) "verifiers: Rust, Python and jwt_authn verify through a rotation (a minute the first time)"
 	@$(found) RUN_ENVOY="$(run_envoy)" tests/verifiers/run python rust sidecar
 
-e2e: prerequisites wasm envoy envoy-without-sign run-envoy ## Run the end-to-end tests on a real Envoy
+e2e: prerequisites $(modules) envoy envoy-without-sign run-envoy ## Run the end-to-end tests on a real Envoy (also HOST=native)
 	@$(say) "e2e: the module in a real Envoy (a few minutes)"
 	@$(found) ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" $(e2e)
 
@@ -164,16 +173,16 @@ fuzz-smoke: prerequisites ## Fuzz every reader of bytes from outside, 10 seconds
 	@$(say) "fuzz-smoke: running each target"
 	@scripts/fuzz run $(or $(FUZZ_SECONDS),10)
 
-crypto-evidence: prerequisites wasm envoy ## Have 100,000 signatures of each kind verified by three other libraries (10 minutes)
+crypto-evidence: prerequisites $(modules) envoy ## Have 100,000 signatures of each kind verified by three other libraries (10 minutes)
 	@$(say) "crypto-evidence: signing and verifying"
 	@$(found) SIGNATURES=$(or $(SIGNATURES),100000) \
 	    $(e2e) signatures:: -- --nocapture --test-threads=1
 
-chaos: prerequisites wasm envoy ## Break everything under load: nothing arrives unsigned (CHAOS_REQUESTS=200000)
+chaos: prerequisites $(modules) envoy ## Break everything under load: nothing arrives unsigned (CHAOS_REQUESTS=200000)
 	@$(say) "chaos: $(or $(CHAOS_REQUESTS),200000) requests (some minutes)"
 	@$(found) CHAOS_REQUESTS=$(or $(CHAOS_REQUESTS),200000) $(e2e) -- chaos:: --nocapture
 
-soak: prerequisites wasm envoy run-envoy ## Rotate keys under steady load for an hour (SOAK_MINUTES=60); writes docs/soak.md
+soak: prerequisites $(modules) envoy run-envoy ## Rotate keys under steady load for an hour (SOAK_MINUTES=60); writes docs/soak.md
 	@$(say) "soak: a rotation step a minute, for $(or $(SOAK_MINUTES),60) minutes"
 	@$(found) SOAK_TO=$(or $(SOAK_TO),docs) $(e2e) -- soak:: --ignored --nocapture
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use harness::process::{PATIENCE, PAUSE, wait};
-use harness::{Admin, Client, JWKS_PATH, Launch, Reply, Request, RunningEnvoy, places};
+use harness::{Admin, Client, Host, JWKS_PATH, Launch, Reply, Request, RunningEnvoy, places};
 use serde_json::Value;
 
 use crate::workspace::Workspace;
@@ -18,6 +18,7 @@ const BOOTSTRAP: &str = include_str!("../envoy.yaml");
 /// All that the scenes need to know.
 pub(crate) struct Demo<'a> {
     pub(crate) workspace: &'a Workspace,
+    pub(crate) host: Host,
     /// Where Envoy listens.
     pub(crate) proxy: SocketAddr,
     pub(crate) admin: Admin,
@@ -35,7 +36,7 @@ pub(crate) struct Demo<'a> {
 
 /// Makes the keys, starts the processes, and waits until a request gets through.
 pub(crate) fn start(workspace: &Workspace, stay: bool) -> anyhow::Result<Demo<'_>> {
-    let (binary, module, attest) = (places::envoy()?, places::module()?, places::attest()?);
+    let (binary, attest, host) = (places::envoy()?, places::attest()?, Host::from_environment()?);
     let keys = workspace.file("keys");
     fs::create_dir(&keys)?;
     let (signing_key, issuer_key) = (keys.join("signing-key.pem"), workspace.file("issuer.pem"));
@@ -45,21 +46,25 @@ pub(crate) fn start(workspace: &Workspace, stay: bool) -> anyhow::Result<Demo<'_
     let issuer_keyset = workspace.run("attest jwks", Command::new(&attest).arg("jwks").arg(&issuer_key))?;
     let socket = workspace.file("upstream.sock");
 
-    let bootstrap = fill(&[
-        ("admin_port", port(stay, 9901).into()),
-        ("proxy_port", port(stay, 10_000).into()),
-        ("cookie", cookie.as_str().into()),
-        ("issuer_keyset", issuer_keyset.trim().into()),
-        ("module", path(&module)?),
-        ("signing_key", path(&signing_key)?),
-        ("key_directory", path(&keys)?),
-        ("upstream_socket", path(&socket)?),
-    ]);
+    let bootstrap = fill(
+        host,
+        &[
+            ("admin_port", port(stay, 9901).into()),
+            ("proxy_port", port(stay, 10_000).into()),
+            ("cookie", cookie.as_str().into()),
+            ("issuer_keyset", issuer_keyset.trim().into()),
+            ("module", module(host)?),
+            ("signing_key", path(&signing_key)?),
+            ("key_directory", path(&keys)?),
+            ("upstream_socket", path(&socket)?),
+        ],
+    );
     fs::write(workspace.file("envoy.yaml"), bootstrap)?;
-    let envoy = start_envoy(workspace, &binary)?;
+    let envoy = start_envoy(workspace, &binary, host)?;
     let (admin, proxy) = envoy.serving("ingress")?;
     let demo = Demo {
         workspace,
+        host,
         envoy_version: admin.try_version()?,
         proxy,
         admin,
@@ -78,10 +83,12 @@ pub(crate) fn start(workspace: &Workspace, stay: bool) -> anyhow::Result<Demo<'_
     Ok(demo)
 }
 
-fn start_envoy(workspace: &Workspace, binary: &Path) -> anyhow::Result<RunningEnvoy> {
+fn start_envoy(workspace: &Workspace, binary: &Path, host: Host) -> anyhow::Result<RunningEnvoy> {
     let mut envoy = None;
+    let environment = host.environment()?;
     workspace.add(|| {
         let launch = Launch::new(binary, &workspace.file("envoy.yaml"), workspace.path()).workers(2);
+        let launch = environment.into_iter().fold(launch, |launch, (name, value)| launch.env(name, value));
         let running = launch.log_level("warning").start()?;
         let process = Arc::clone(running.process());
         envoy = Some(running);
@@ -125,11 +132,34 @@ fn keygen(workspace: &Workspace, attest: &Path, file: &Path) -> anyhow::Result<S
     Ok(made.get("kid").and_then(Value::as_str).context("attest keygen named no kid")?.to_owned())
 }
 
-/// The bootstrap with its slots filled. Values are JSON, which YAML takes as it is, whatever is in a path.
-fn fill(slots: &[(&str, Value)]) -> String {
-    slots
-        .iter()
-        .fold(BOOTSTRAP.to_owned(), |text, (slot, value)| text.replace(&format!("{{{{{slot}}}}}"), &value.to_string()))
+/// The bootstrap for a host, with its slots filled. Values are JSON, which YAML takes as it is, whatever is in a path.
+fn fill(host: Host, slots: &[(&str, Value)]) -> String {
+    let fill =
+        |text: String, (slot, value): &(&str, Value)| text.replace(&format!("{{{{{slot}}}}}"), &value.to_string());
+    slots.iter().fold(for_host(BOOTSTRAP, host), fill)
+}
+
+/// Without the sections for the other host.
+fn for_host(bootstrap: &str, host: Host) -> String {
+    let ours = if host == Host::Wasm { "#[wasm]" } else { "#[native]" };
+    let mut is_ours = true;
+    let mut lines = Vec::new();
+    for line in bootstrap.lines() {
+        if line.starts_with("#[") {
+            is_ours = line == ours || line == "#[both]";
+        } else if is_ours {
+            lines.push(line);
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// The file that Envoy is given; it finds the native module by itself.
+fn module(host: Host) -> anyhow::Result<Value> {
+    match host {
+        Host::Wasm => path(&places::module()?),
+        Host::Native => Ok(Value::Null),
+    }
 }
 
 fn path(path: &Path) -> anyhow::Result<Value> {

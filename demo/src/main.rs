@@ -25,7 +25,8 @@ Usage: demo [--stay]
 
   --stay  leave it running after the tour, on port 10000 if that is free, until Ctrl-C
 
-Variables: ENVOY=/path/to/envoy, ATTESTATION_FILTER_WASM=/path/to/module, ATTEST=/path/to/attest";
+Variables: HOST=wasm or native, ENVOY=/path/to/envoy, ATTEST=/path/to/attest, ATTESTATION_FILTER_WASM=/path/to/module,
+ATTESTATION_NATIVE=/path/to/libattestation.so";
 
 fn main() -> ExitCode {
     let stay = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use harness::{ASSERTION_HEADER as ASSERTION, HOST, JWKS_PATH, Request};
+use harness::{ASSERTION_HEADER as ASSERTION, HOST, Host, JWKS_PATH, Request};
 use serde_json::{Value, json};
 
 use crate::envoy::Demo;
@@ -27,13 +27,20 @@ fn introduce(demo: &Demo<'_>, screen: &Screen) -> anyhow::Result<()> {
         &format!(
             "{}  {}",
             demo.url(""),
-            Screen::faint(&format!("Envoy {} with jwt_authn and the filter", demo.envoy_version))
+            Screen::faint(&format!("Envoy {} with jwt_authn and the filter, {}", demo.envoy_version, kind(demo.host)))
         ),
     )?;
     screen
         .row("upstream", &format!("attest upstream  {}", Screen::faint("on a socket file: only Envoy reaches it")))?;
     screen.row("key", &format!("kid {}", demo.kid))?;
     Ok(())
+}
+
+fn kind(host: Host) -> &'static str {
+    match host {
+        Host::Wasm => "a Wasm module",
+        Host::Native => "a native module",
+    }
 }
 
 fn anonymous(demo: &Demo<'_>, screen: &mut Screen) -> anyhow::Result<()> {

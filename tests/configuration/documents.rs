@@ -40,12 +40,19 @@ pub(crate) fn everywhere() -> Vec<(PathBuf, Vec<Json>)> {
     yaml.chain(markdown).map(|(documents, file)| (file, documents)).collect()
 }
 
-/// The documents of a YAML file, with paths in place of what the demo fills in: `{{name}}`.
+/// The documents of a YAML file, with a quoted path in place of each `{{name}}` that the demo fills in, and nothing in
+/// place of a template of Prometheus, which begins with a space.
 fn documents(file: &Path) -> Vec<Json> {
     let text = std::fs::read_to_string(file).unwrap();
     let mut parts = text.split("{{");
     let mut filled = parts.next().unwrap().to_owned();
-    parts.for_each(|part| filled.extend(["/", &part.replacen("}}", "", 1)]));
+    for part in parts {
+        let (slot, rest) = part.split_once("}}").unwrap();
+        if !slot.starts_with(' ') {
+            filled.push_str(&format!("\"/{slot}\""));
+        }
+        filled.push_str(rest);
+    }
     serde_saphyr::from_multiple(&filled).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
