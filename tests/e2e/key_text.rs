@@ -119,7 +119,7 @@ fn an_accident_in_a_key_file_is_named_with_its_cure() {
     let file = json!({"signing_key_file": "/k.pem", "signing_key_refresh": "0.1s"});
     let envoy = Bootstrap::new(file).key_file(pem(B)).start();
     eventually("a key", || (envoy.get("/").status == 200).then_some(()));
-    let mut contents: Vec<(&str, Vec<u8>, Vec<Vec<&str>>)> =
+    let mut contents: Vec<_> =
         accidents().into_iter().map(|(what, key, words)| (what, key.into_bytes(), words)).collect();
     contents.retain(|(what, _, _)| !what.starts_with("a path"));
     contents.push(("UTF-16 of a Windows editor", utf16(&pem(A).replace('\n', "\r\n"), true), vec![vec!["UTF-16"]]));
