@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use harness::keys::A;
 use harness::log::{ours, the_refusal};
-use harness::{ASSERTION_HEADER, Assertion, Configuration, Envoy, Reply, Secrets, eventually};
+use harness::{ASSERTION_HEADER, Assertion, Configuration, Envoy, Host, Reply, Secrets, eventually};
 
 /// Hands a one-worker Envoy a configuration, with `label` as its issuer, and waits until it is in force. The key is
 /// [`A`] unless the configuration names another.
@@ -85,7 +85,7 @@ pub fn grown(envoy: &Envoy, act: impl FnOnce()) -> BTreeSet<String> {
     act();
     let after = envoy.admin().stats();
     let ours = after.into_iter().filter_map(|(name, value)| {
-        let short = name.strip_prefix("wasmcustom.attestation.")?.to_owned();
+        let short = name.strip_prefix(Host::under_test().statistics_prefix())?.to_owned();
         (value > before.get(&name).copied().unwrap_or_default()).then_some(short)
     });
     ours.collect()
