@@ -327,7 +327,7 @@ impl Bootstrap {
         let configuration = &configuration.map(|settings| self.host.settings(settings, file.as_deref(), &self.filters));
         match self.host {
             Host::Wasm => self.wasm(configuration),
-            Host::Native => native_filter(configuration.to_text()),
+            Host::Native => native_filter(configuration.to_any()),
         }
     }
 

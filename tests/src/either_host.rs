@@ -98,7 +98,6 @@ impl Host {
             route["typed_per_filter_config"]["attestation"] = json!({
                 "@type": format!("{DYNAMIC_MODULES}.DynamicModuleFilterPerRoute"),
                 "dynamic_module_config": {"name": "attestation"},
-                "per_route_config_name": "attestation",
                 "filter_config": text(&settings.to_string()),
             });
         }
@@ -107,14 +106,14 @@ impl Host {
 }
 
 /// The filter as Envoy's `DynamicModuleFilter` message, with this configuration.
-pub(super) fn native_filter(configuration: Option<String>) -> Value {
+pub(super) fn native_filter(configuration: Option<Value>) -> Value {
     let mut filter = json!({
         "@type": Host::Native.filter_type(),
         "dynamic_module_config": {"name": "attestation"},
         "filter_name": "attestation",
     });
     if let Some(configuration) = configuration {
-        filter["filter_config"] = text(&configuration);
+        filter["filter_config"] = configuration;
     }
     filter
 }
