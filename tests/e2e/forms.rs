@@ -392,12 +392,6 @@ fn groups_in_a_header_are_split_as_configured() {
             r#"["CN=Ops,OU=Groups", "Sales, admins", 7, true, null]"#,
             json!(["CN=Ops,OU=Groups", "Sales, admins", "7"]),
         ),
-        (
-            "JSON of one",
-            json!({"header": "x-groups", "format": "json"}),
-            r#""Sales, admins""#,
-            json!(["Sales, admins"]),
-        ),
         ("JSON that is none", json!({"header": "x-groups", "format": "json"}), "admins,ops", json!([])),
         ("JSON that is cut off", json!({"header": "x-groups", "format": "json"}), r#"["admins","#, json!([])),
         ("empty JSON", json!({"header": "x-groups", "format": "json"}), "[]", json!([])),
