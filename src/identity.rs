@@ -224,9 +224,11 @@ impl ListFormat {
     }
 }
 
+/// One string is a list of one.
 fn json_array(value: &str) -> Option<Vec<Json>> {
     match serde_json::from_slice(value.as_bytes()) {
         Ok(Json::Array(items)) => Some(items),
+        Ok(text @ Json::String(_)) => Some(vec![text]),
         _ => None,
     }
 }

@@ -16,12 +16,16 @@ use crate::config::{Config, ConfigError, Platform};
 use crate::host::{Expected, Level, ProcessHost as _, SharedData as _};
 use crate::http::endpoint::Response;
 use crate::keys::active::ActiveKeyring;
-use crate::keys::feed::{Answer, KeyFeed as _, ListenerFeed};
+use crate::keys::feed::{Answer, KeyFeed, ListenerFeed};
 
 /// What this module is, for whoever looks into a log or at the bytes.
 const VERSION: &str = concat!("attestation-filter ", env!("CARGO_PKG_VERSION"));
 /// When the key file is first asked for: not while Envoy is still putting its configuration together.
 const FIRST_TICK: Duration = Duration::from_millis(20);
+/// How many requests are decided on in one call of Envoy's: with some hundreds, the stack of the VM would not do.
+const MAX_DECIDED_AT_ONCE: usize = 32;
+/// When to go on with the others.
+const NEXT_REQUESTS: Duration = Duration::from_millis(1);
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Trace);
@@ -99,17 +103,25 @@ impl Plugin {
             feed.serves_requests();
         }
         let keyring = act(feed, &self.envoy);
-        let period = <ListenerFeed as crate::keys::feed::KeyFeed<Envoy>>::period(feed);
         self.use_keys(keyring);
         self.decide_again();
-        let _ = hostcalls::set_tick_period(period);
+        self.tick_again();
     }
 
-    /// Decides on the requests that wait, and answers those that have waited too long.
+    /// How many of the requests that wait, the oldest first, need not wait longer: there are keys, or their time is over.
+    fn due(&self) -> usize {
+        let has_keys = self.filter.as_ref().is_some_and(|filter| filter.attester.has_keys());
+        let now = self.envoy.now();
+        self.waiting.borrow().iter().take_while(|(_, until)| has_keys || *until <= now).count()
+    }
+
+    /// Decides on requests that are due; a few, and the others soon after. What Envoy does for each of them, it does on top
+    /// of what it does for the one before.
     fn decide_again(&self) {
         let Some(filter) = &self.filter else { return };
-        let now = self.envoy.now();
-        for (context, until) in self.waiting.take() {
+        let count = self.due().min(MAX_DECIDED_AT_ONCE);
+        let due: Vec<_> = self.waiting.borrow_mut().drain(..count).collect();
+        for (context, _) in due {
             if hostcalls::set_effective_context(context).is_err() {
                 continue;
             }
@@ -119,10 +131,18 @@ impl Plugin {
                     let _ = hostcalls::resume_http_request();
                 }
                 Decision::Respond(response) => send(&response),
-                Decision::Wait if now < until => self.waiting.borrow_mut().push((context, until)),
                 Decision::Wait => send(&filter.attester.give_up(&*self.envoy)),
             }
         }
+    }
+
+    fn tick_again(&self) {
+        let period = match &self.feed {
+            _ if self.due() > 0 => NEXT_REQUESTS,
+            Some(feed) => KeyFeed::<Envoy>::period(feed),
+            None => return,
+        };
+        let _ = hostcalls::set_tick_period(period);
     }
 }
 
@@ -167,7 +187,12 @@ impl RootContext for Plugin {
     }
 
     fn on_tick(&mut self) {
-        self.with_feed(|feed, envoy| feed.look(envoy));
+        if self.due() > 0 {
+            self.decide_again();
+            self.tick_again();
+        } else {
+            self.with_feed(|feed, envoy| feed.look(envoy));
+        }
     }
 
     fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
