@@ -58,14 +58,13 @@ impl<'a> RequestHost for HttpRequest<'a> {
         self.stream.attribute(Attribute::TlsVersion).is_some()
     }
 
-    /// Envoy 1.40 says it. Earlier ones give away what only a route has: its name, a configuration, a cluster (1.38 and
-    /// later).
+    /// What only a route has: a name, a configuration of ours, a cluster (1.38 and later). The virtual host is no evidence:
+    /// Envoy knows it also where none of its routes takes the request. So a route without a name and without a cluster, or
+    /// without a name before 1.38, is taken for none.
     fn has_route(&self) -> bool {
-        let has = |attribute| self.stream.attribute(attribute).is_some();
-        has(Attribute::VirtualHostName)
-            || has(Attribute::RouteName)
+        self.stream.has_cluster()
+            || self.stream.attribute(Attribute::RouteName).is_some()
             || self.stream.route_config().is_some()
-            || self.stream.has_cluster()
     }
 
     /// Flat: scalars and lists of strings.

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -183,24 +182,6 @@ fn reuse_is_refused_together_with_binding() {
     crate::applied::check_refused(&envoy, &both, &["reuse", "bind"]);
 }
 
-/// The least time that a request takes, of many.
-fn least(envoy: &Envoy, request: &Request, status: u16) -> Duration {
-    let mut client = envoy.connect();
-    let times = (0..25).map(|_| {
-        let start = Instant::now();
-        let reply = client.send(request);
-        let elapsed = start.elapsed();
-        assert_eq!(reply.status, status);
-        if reply.is_last() {
-            client = envoy.connect();
-        }
-        elapsed
-    });
-    times.min().expect("a time")
-}
-
-const BUDGET: Duration = Duration::from_millis(10);
-
 /// 64 claims that may be shed, of an identity with an object of 48 kB, and each claim's place in the identity.
 fn shedding(from: fn(usize) -> String) -> Envoy {
     let names: Vec<String> = (0..64).map(|n| format!("c{n:02}")).collect();
@@ -220,16 +201,12 @@ fn shedding(from: fn(usize) -> String) -> Envoy {
         "max_assertion_bytes": 4000,
     }))
     .filter(metadata("test", &json!({"who": who})))
-    .route(json!({
-        "match": {"path": "/unsigned"},
-        "metadata": {"filter_metadata": {"attestation": {"pass_identity_headers": false}}},
-        "route": {"cluster": "upstream"},
-    }))
     .start()
 }
 
+/// What that costs, `make bench-micro` counts.
 #[test]
-fn no_identity_makes_shedding_expensive() {
+fn a_large_identity_is_shed_to_what_is_allowed() {
     let last = |n| if n == 63 { "big".into() } else { format!("c{n:02}") };
     let first = |n| if n == 0 { "big".into() } else { format!("c{n:02}") };
     let all = |_| "big".into();
@@ -237,13 +214,12 @@ fn no_identity_makes_shedding_expensive() {
         let token = envoy.get("/").token();
         assert!(token.len() <= 4000, "{what}: {} bytes", token.len());
         assert_eq!(envoy.keys().verify(&token).claim("sub"), "ada", "{what}");
-        let [unsigned, shed] = ["/unsigned", "/"].map(|path| least(&envoy, &Request::get(path), 200));
-        assert!(shed < unsigned + BUDGET, "{what}: {shed:?} for a request, {unsigned:?} without an assertion");
     }
 }
 
+/// What a forged one costs, `make bench-micro` counts.
 #[test]
-fn no_actor_token_is_expensive() {
+fn a_forged_or_oversized_actor_token_is_refused() {
     let key = openssl(&["genrsa", "4096"], "");
     let modulus = openssl(&["rsa", "-noout", "-modulus"], &key);
     let hex = modulus.trim().strip_prefix("Modulus=").expect("a modulus");
@@ -259,17 +235,15 @@ fn no_actor_token_is_expensive() {
     let header = part(json!({"alg": "RS256", "kid": "rsa-4096", "typ": "JWT"}));
     let payload = part(json!({"iss": PEER, "sub": "ann", "aud": HOST, "exp": now + 600, "iat": now}));
     let forged = format!("{header}.{payload}.{}", URL_SAFE_NO_PAD.encode([0x55; 512]));
-    let baseline = least(&envoy, &Request::get("/"), 200);
-    let refused = least(&envoy, &Request::get("/").header(ASSERTION_HEADER, &forged), 401);
-    assert!(refused < baseline + BUDGET, "{refused:?} for a forged token, {baseline:?} for none");
+    assert_eq!(envoy.get("/").status, 200);
     for (what, token) in [
+        ("forged", forged),
         ("dots", ".".repeat(50_000)),
         ("a long header", format!("{}.{payload}.x", "e".repeat(50_000))),
         ("a long payload", format!("{header}.{}.x", URL_SAFE_NO_PAD.encode(vec![b'['; 36_000]))),
         ("a long signature", format!("{header}.{payload}.{}", "A".repeat(50_000))),
     ] {
-        let refused = least(&envoy, &Request::get("/").header(ASSERTION_HEADER, &token), 401);
-        assert!(refused < baseline + BUDGET, "{what}: {refused:?}, {baseline:?} for none");
+        assert_eq!(envoy.send(&Request::get("/").header(ASSERTION_HEADER, &token)).status, 401, "{what}");
     }
 }
 

@@ -130,8 +130,6 @@ pub(crate) enum Attribute {
     PeerSha256 = 38,
     /// `xds.route_name`.
     RouteName = 61,
-    /// `xds.virtual_host_name`.
-    VirtualHostName = 63,
 }
 
 /// What becomes of a request's headers.
