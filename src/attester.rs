@@ -263,9 +263,9 @@ impl Attester {
         if request.is_anonymous() {
             request.host.process().add(Counter::Anonymous, 1);
         }
-        request.host.set_filter_state(JTI, &assertion.token_id);
+        request.host.set_filter_state(JTI, &assertion.stamp.token_id);
         request.host.set_filter_state(KID, builder.keyring.signer().kid());
-        let facts = request.facts(&assertion);
+        let facts = request.facts(&assertion.stamp);
         let claim_headers = request.route.plan.headers(&facts);
         let mut set: Vec<_> = claim_headers.map(|(header, text)| (header.as_str().to_owned(), text)).collect();
         let value = match self.config.assertion_prefix.as_str() {
@@ -338,7 +338,7 @@ impl Attester {
         let assertion = builder.new_assertion(&request, None)?;
         let (content_type, details, body) = match endpoint {
             Endpoint::User => {
-                ("application/json", "attestation_user", route.plan.user(&request.facts(&assertion)).json)
+                ("application/json", "attestation_user", route.plan.user(&request.facts(&assertion.stamp)).json)
             }
             _ => ("application/jwt", "attestation_jwt", assertion.token.into_bytes()),
         };

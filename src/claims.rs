@@ -9,7 +9,7 @@ mod settings;
 mod source;
 mod value;
 
-pub use facts::{Facts, Payload, RequestLine, Shed};
+pub use facts::{Facts, Payload, RequestLine, Shed, Stamp};
 pub use plan::Plan;
 pub use settings::{
     Audience, Binding, CAN_BE_REQUIRED, ClaimHeader, ClaimRule, IssuerFormat, OnMissingIdentity, PluginClaims, Settings,

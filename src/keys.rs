@@ -6,6 +6,7 @@ mod algorithm;
 mod error;
 pub mod feed;
 pub mod jws;
+mod packed;
 mod private;
 pub mod public;
 mod ring;

@@ -1,9 +1,11 @@
 //! Keysets (RFC 7517) as a verifier meets them: whatever some URL or file says, taken with care.
 
+mod error;
 mod source;
 mod trouble;
 
-pub(crate) use source::{Fetched, Fetcher, Source, SourceError, TrustArgs};
+pub(crate) use error::SourceError;
+pub(crate) use source::{Fetched, Fetcher, Source, TrustArgs};
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;

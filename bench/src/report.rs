@@ -2,6 +2,7 @@
 
 mod chart;
 mod figures;
+mod ratios;
 mod tables;
 mod targets;
 

@@ -3,7 +3,7 @@
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use attestation_filter::claims::{ClaimRule, Facts, Plan, PluginClaims, RequestLine, Settings, Shed};
+use attestation_filter::claims::{ClaimRule, Facts, Plan, PluginClaims, RequestLine, Settings, Shed, Stamp};
 use attestation_filter::http::authority::Authority;
 use attestation_filter::http::fields::Fields;
 use attestation_filter::identity::{ClaimPath, IdentitySource, Step, search};
@@ -68,9 +68,7 @@ fn payload(metadata: &[u8]) -> Vec<u8> {
     let facts = Facts {
         identity: found.as_ref().map(|(identity, _)| identity),
         authority: authority.as_ref(),
-        token_id: "j",
-        issued_at: 1,
-        expires_at: 2,
+        stamp: &Stamp { token_id: "j".into(), issued_at: 1, expires_at: 2 },
         source: None,
         request: RequestLine::default(),
         actor: None,

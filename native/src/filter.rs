@@ -11,7 +11,8 @@ use attestation_filter::http::fields::Fields;
 
 use crate::ffi::{HeadersStatus, Map, Stream};
 use crate::held::Place;
-use crate::plugin::{Loaded, Plugin};
+use crate::loaded::Loaded;
+use crate::plugin::Plugin;
 use crate::request::HttpRequest;
 use crate::worker::Worker;
 

@@ -8,6 +8,7 @@ mod guard;
 mod held;
 mod keeper;
 mod key_file;
+mod loaded;
 mod metadata;
 mod metrics;
 mod plugin;

@@ -3,7 +3,7 @@
 use super::Worker;
 use super::refusal::Refusal;
 use super::request::Request;
-use crate::claims::{Payload, Shed};
+use crate::claims::{Payload, Shed, Stamp};
 use crate::config::Config;
 use crate::host::{Counter, Histogram, Level, ProcessHost, RequestHost};
 use crate::keys::active::ActiveKeyring;
@@ -15,12 +15,8 @@ use crate::keys::signer::SignedBy;
 pub(super) struct Assertion {
     /// The compact token.
     pub(super) token: String,
-    /// `jti`.
-    pub(super) token_id: String,
-    /// `iat`, in seconds since the epoch.
-    pub(super) issued_at: u64,
-    /// `exp`, in seconds since the epoch.
-    pub(super) expires_at: u64,
+    /// What it says of itself.
+    pub(super) stamp: Stamp,
 }
 
 /// What builds the assertions of one worker with one keyring.
@@ -37,7 +33,7 @@ impl Builder<'_> {
         let Some(cache) = &self.worker.cache else { return self.new_assertion(request, max) };
         let host = request.host.process();
         let (now, kid) = (host.now(), self.keyring.signer().kid());
-        let claims = request.route.plan.payload(&request.facts(&Assertion::default()), Shed::default()).json;
+        let claims = request.route.plan.payload(&request.facts(&Stamp::default()), Shed::default()).json;
         if let Some(assertion) = cache.get(kid, &claims, now) {
             host.add(Counter::Reused, 1);
             return Ok(assertion);
@@ -58,24 +54,24 @@ impl Builder<'_> {
         let now = host.now().as_secs();
         let issued_at = now.saturating_sub(self.config.iat_backdate);
         let expires_at = now.saturating_add(self.config.token_lifetime);
-        let assertion = Assertion { token: String::new(), token_id, issued_at, expires_at };
-        let payload = self.payload_within(request, &assertion, max_bytes)?;
+        let stamp = Stamp { token_id, issued_at, expires_at };
+        let payload = self.payload_within(request, &stamp, max_bytes)?;
         if payload.groups_removed > 0 {
             host.add(Counter::GroupsRemoved, u64::try_from(payload.groups_removed).unwrap_or_default());
         }
         self.report_left_out(host, &payload);
         let token = self.sign(host, &payload.json)?;
-        Ok(Assertion { token, ..assertion })
+        Ok(Assertion { token, stamp })
     }
 
     /// The claims, without as many of those that can be shed as it takes to stay within the limit.
     fn payload_within<'a, H: RequestHost>(
         &self,
         request: &'a Request<'_, H>,
-        assertion: &'a Assertion,
+        stamp: &'a Stamp,
         max_bytes: Option<usize>,
     ) -> Result<Payload<'a>, Refusal> {
-        let (plan, facts) = (&request.route.plan, request.facts(assertion));
+        let (plan, facts) = (&request.route.plan, request.facts(stamp));
         let Some(max) = max_bytes else { return Ok(plan.payload(&facts, Shed::default())) };
         let length = |payload| self.config.assertion_prefix.len() + self.keyring.signer().token_bytes(payload);
         let shed = plan.shed(&facts, |payload| length(payload) <= max);

@@ -85,7 +85,7 @@ impl Cache {
         };
         let mut store = self.store.borrow_mut();
         store.of(kid, now);
-        store.issued_at = store.issued_at.max(assertion.issued_at);
+        store.issued_at = store.issued_at.max(assertion.stamp.issued_at);
         store.assertions.put(claims, (assertion, until));
     }
 }
@@ -93,6 +93,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claims::Stamp;
     use crate::value::Object;
     use crate::value::protobuf::{Struct, build};
     use serde_json::json;
@@ -101,7 +102,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1000);
 
     fn assertion() -> Assertion {
-        Assertion { token: "t".into(), token_id: "j".into(), issued_at: 1000, expires_at: 1300 }
+        Assertion { token: "t".into(), stamp: Stamp { token_id: "j".into(), issued_at: 1000, expires_at: 1300 } }
     }
 
     #[test]

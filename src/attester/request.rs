@@ -1,11 +1,10 @@
 //! A request as far as it is understood.
 
-use super::assertion::Assertion;
 use super::refusal::Refusal;
 use super::route::Route;
 use super::told::Told;
 use crate::actor::OnUnverifiable;
-use crate::claims::{Binding, Facts, RequestLine};
+use crate::claims::{Binding, Facts, RequestLine, Stamp};
 use crate::config::Config;
 use crate::host::{Counter, Level, ProcessHost as _, RequestHost};
 use crate::http::authority::Authority;
@@ -88,13 +87,11 @@ impl<'a, H: RequestHost> Request<'a, H> {
     }
 
     /// All that an assertion's claims are made of.
-    pub(super) fn facts<'s>(&'s self, assertion: &'s Assertion) -> Facts<'s> {
+    pub(super) fn facts<'s>(&'s self, stamp: &'s Stamp) -> Facts<'s> {
         Facts {
             identity: self.identity(),
             authority: self.authority.as_ref(),
-            token_id: &assertion.token_id,
-            issued_at: assertion.issued_at,
-            expires_at: assertion.expires_at,
+            stamp,
             source: self.identity.as_ref().map(|(_, source)| *source),
             request: self.line,
             actor: self.actor.as_deref(),

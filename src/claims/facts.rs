@@ -9,18 +9,25 @@ pub struct Facts<'a> {
     pub identity: Option<&'a Identity<'a>>,
     /// The host; may only be missing where [`super::Plan::needs_host`] is false.
     pub authority: Option<&'a Authority>,
-    /// `jti`.
-    pub token_id: &'a str,
-    /// `iat`, in seconds since the epoch.
-    pub issued_at: u64,
-    /// `exp`, in seconds since the epoch.
-    pub expires_at: u64,
+    /// What the assertion says of itself.
+    pub stamp: &'a Stamp,
     /// Where the identity is from.
     pub source: Option<&'a IdentitySource>,
     /// What the assertion can be bound to.
     pub request: RequestLine<'a>,
     /// `act`, as JSON.
     pub actor: Option<&'a str>,
+}
+
+/// What an assertion says of itself.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// `jti`.
+    pub token_id: String,
+    /// `iat`, in seconds since the epoch.
+    pub issued_at: u64,
+    /// `exp`, in seconds since the epoch.
+    pub expires_at: u64,
 }
 
 /// A set of claims to do without, by their places in `shed`.

@@ -145,9 +145,9 @@ impl Source {
             Self::Constant(constant) => Resolved::Constant(constant),
             Self::Host => Resolved::Text(facts.authority?.host().into()),
             Self::HostUri => Resolved::Text(issuer_uri(facts.authority?).into()),
-            Self::TokenId => Resolved::Text(facts.token_id.into()),
-            Self::IssuedAt => Resolved::Integer(facts.issued_at),
-            Self::ExpiresAt => Resolved::Integer(facts.expires_at),
+            Self::TokenId => Resolved::Text(facts.stamp.token_id.as_str().into()),
+            Self::IssuedAt => Resolved::Integer(facts.stamp.issued_at),
+            Self::ExpiresAt => Resolved::Integer(facts.stamp.expires_at),
             Self::Text(sources) => {
                 let mut texts = sources.iter().filter_map(|source| source.resolve(facts.identity, noticed));
                 Resolved::Text(texts.find(|text| !text.is_empty()).unwrap_or_default())

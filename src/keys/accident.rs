@@ -1,10 +1,8 @@
 //! What people give for a key text by mistake. Each is named for what it is, so that the error can say the cure.
 
 use super::KeyError;
-use super::text::{BEGIN, contains, find, is_white_space, unpack};
+use super::packed::{BEGIN, BYTE_ORDER_MARK, contains, find, is_white_space, unpack};
 
-/// U+FEFF in UTF-8. Some editors put it first.
-pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The longest path of Linux.
 const MAX_PATH: usize = 4096;
 

@@ -6,26 +6,18 @@
 use std::ops::Range;
 
 use base64::Engine as _;
-use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-use super::accident::{self, BYTE_ORDER_MARK};
+use super::accident;
+use super::packed::{BEGIN, BYTE_ORDER_MARK, contains, find, unpack, without_white_space};
 use super::{BlockError, KeyError};
 
 /// The most PEM blocks that one text may have, parameters included.
 pub const MAX_BLOCKS: usize = 100;
 
-pub(super) const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
-
-/// Standard alphabet, padding or none: `base64`, `openssl base64` and secrets managers differ.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// A key text: its PEM text, and the blocks in it. Wiped when dropped.
 pub struct KeyText {
@@ -168,24 +160,6 @@ fn unpacked(text: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
     }
 }
 
-/// What a base64 text holds, whatever it is; none if it is no base64.
-pub(super) fn unpack(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    let packed: Zeroizing<Vec<u8>> = Zeroizing::new(without_white_space(text));
-    BASE64.decode(&*packed).ok().map(Zeroizing::new)
-}
-
-fn without_white_space(text: &[u8]) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(text.len());
-    packed.extend(text.iter().copied().filter(|byte| !is_white_space(*byte)));
-    packed
-}
-
-/// ASCII's white space, with the vertical tab that Rust's definition leaves out.
-pub(super) fn is_white_space(byte: u8) -> bool {
-    byte.is_ascii_whitespace() || byte == 0x0b
-}
-
 /// Where blocks begin: at the start of a line, as text around them may say anything, or right after another block, as
 /// files are joined whose last line has no end.
 fn block_starts(pem: &[u8]) -> Vec<usize> {
@@ -257,12 +231,4 @@ fn is_encrypted(headers: &[u8]) -> bool {
 fn decoded(body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let packed = Zeroizing::new(without_white_space(body));
     STANDARD.decode(&*packed).ok().map(Zeroizing::new)
-}
-
-pub(super) fn contains(text: &[u8], wanted: &[u8]) -> bool {
-    find(text, wanted).is_some()
-}
-
-pub(super) fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len()).position(|window| window == wanted)
 }

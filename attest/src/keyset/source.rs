@@ -6,7 +6,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use thiserror::Error;
 use ureq::config::{Config, ConfigBuilder};
 use ureq::http::{HeaderMap, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
@@ -14,11 +13,11 @@ use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
+use super::error::{SourceError, USUAL_PATH};
 use super::{Keyset, trouble};
 use crate::input;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-pub(super) const USUAL_PATH: &str = "/.well-known/pomerium/jwks.json";
 
 /// A URL or a file, `-` for standard input. Its `Display` is for errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,22 +59,6 @@ impl std::fmt::Display for Source {
             Self::Url(url) => formatter.write_str(url),
             Self::File(path) => formatter.write_str(&input::shown(path)),
         }
-    }
-}
-
-/// Why there is no keyset to be had, and what the user can do about it.
-#[derive(Debug, Error)]
-#[error("{problem}; {advice}")]
-pub(crate) struct SourceError {
-    pub(crate) problem: String,
-    pub(crate) advice: String,
-    /// Whether this machine has no way to that kind of address at all.
-    pub(crate) no_route: bool,
-}
-
-impl SourceError {
-    pub(crate) fn new(problem: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { problem: problem.into(), advice: advice.into(), no_route: false }
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use rustls::CertificateError;
 
-use super::source::{SourceError, USUAL_PATH};
+use super::error::{SourceError, USUAL_PATH};
 use crate::input;
 
 const PLAIN_HTTP: &str = "that is no HTTP server; http:// and https:// mixed up, perhaps?";

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 
+use super::ratios::spread_of;
 use super::targets::{signature, without_signature};
 use crate::added::{Comparison, Rounds, rate};
 use crate::plans::{COMPARISON, GROUP_COUNTS, GROUPS, SETTINGS, WORKERS};
@@ -172,15 +173,6 @@ pub(super) fn machine(results: &Results) -> String {
     )
 }
 
-/// Median, and the lowest and highest round.
-pub(super) fn spread_of(spread: Spread, unit: &str) -> String {
-    let Spread { median, min, max } = spread;
-    if min == max {
-        return format!("**{}{unit}**", ratio(median));
-    }
-    format!("**{}{unit}** ({} to {})", ratio(median), ratio(min), ratio(max))
-}
-
 fn micros(spread: Spread) -> String {
     let Spread { median, min, max } = spread;
     format!("{} µs ({} to {})", whole(median), whole(min), whole(max))
@@ -194,9 +186,4 @@ fn millis(spread: Spread) -> String {
 /// Without the sign of a zero that was a little less.
 fn whole(number: f64) -> String {
     format!("{:.0}", number.round() + 0.0)
-}
-
-/// Two digits behind the point, where that says something.
-pub(super) fn ratio(number: f64) -> String {
-    if number.abs() < 10.0 { format!("{number:.2}") } else { format!("{number:.0}") }
 }

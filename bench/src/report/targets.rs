@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::tables::{ratio, spread_of};
+use super::ratios::{ratio, spread_of};
 use crate::added::{Comparison, Rounds, rate};
 use crate::plans::{COMPARISON, GROUPS};
 use crate::results::{Results, Startup};

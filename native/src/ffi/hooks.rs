@@ -16,7 +16,8 @@ use super::optional::abi_version;
 use super::stream::Stream;
 use crate::filter::Filter;
 use crate::guard::{self, guard};
-use crate::plugin::{Loaded, RouteConfig};
+use crate::loaded::Loaded;
+use crate::plugin::RouteConfig;
 
 /// Main thread, once, when the module is loaded. The text is static.
 #[unsafe(no_mangle)]

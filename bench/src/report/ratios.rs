@@ -1,0 +1,17 @@
+//! Ratios as the page writes them.
+
+use crate::statistics::Spread;
+
+/// Median, and the lowest and highest round.
+pub(super) fn spread_of(spread: Spread, unit: &str) -> String {
+    let Spread { median, min, max } = spread;
+    if min == max {
+        return format!("**{}{unit}**", ratio(median));
+    }
+    format!("**{}{unit}** ({} to {})", ratio(median), ratio(min), ratio(max))
+}
+
+/// Two digits behind the point, where that says something.
+pub(super) fn ratio(number: f64) -> String {
+    if number.abs() < 10.0 { format!("{number:.2}") } else { format!("{number:.0}") }
+}
