@@ -160,6 +160,17 @@ fn no_more_than_so_many_requests_are_held() {
 }
 
 #[test]
+fn many_whose_time_is_over_are_all_refused() {
+    let envoy = Bootstrap::new(configuration("3s")).key_file("").start();
+    let replies = Http2Client::connect(envoy.address()).send_together(&vec![Request::get("/"); 900]);
+    let statuses: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
+    assert_eq!(statuses, [503; 900]);
+    assert_eq!(envoy.stat("refused.no_key"), 900, "each by the filter, none by a VM that crashed");
+    envoy.replace_key_file(pem(A));
+    eventually("a key", || (envoy.get("/").status == 200).then_some(()));
+}
+
+#[test]
 fn who_hangs_up_while_held_makes_room_for_others() {
     let envoy = Bootstrap::new(configuration("25s")).key_file("").start();
     for _ in 0..3 {
