@@ -97,7 +97,7 @@ clean: ## Remove everything that was built or fetched
 
 ##@ Check it
 
-test: prerequisites fmt-check lint unit integration snippets configurations verifiers e2e ## Run every check: format, lints, all tests
+test: prerequisites fmt-check lint unit integration snippets configurations verifiers e2e e2e-native ## Run every check: format, lints, all tests
 
 fmt: prerequisites ## Format the code
 	@cargo fmt
@@ -136,6 +136,14 @@ verifiers: prerequisites wasm envoy run-envoy
 e2e: prerequisites $(modules) envoy envoy-without-sign run-envoy ## Run the end-to-end tests on a real Envoy (also HOST=native)
 	@$(say) "e2e: the module in a real Envoy (a few minutes)"
 	@$(found) ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" $(e2e)
+
+# The modules of the end-to-end tests that hold natively, whole. What differs in the others is in docs/native.md.
+holds_natively := actors assertion authorization beyond claims endpoints headers header_names held http2 keys key_text \
+    routes routes_taken signing slow_clients
+
+e2e-native: prerequisites wasm native envoy envoy-without-sign run-envoy ## Run those that hold natively with the native module
+	@$(say) "e2e-native: the native module in a real Envoy (a minute)"
+	@$(found) HOST=native ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" $(e2e) -- $(addsuffix ::,$(holds_natively))
 
 ##@ Check it on more
 
@@ -227,7 +235,7 @@ prerequisites:
 	@ENVOY_VERSION=$(ENVOY_VERSION) scripts/check-prerequisites $(needs)
 needs = rust
 demo run login configurations verifiers test-verifiers test-login bench: needs = rust envoy
-e2e servers test-matrix crypto-evidence chaos soak: needs = rust envoy openssl
+e2e e2e-native servers test-matrix crypto-evidence chaos soak: needs = rust envoy openssl
 envoy envoy-without-sign: needs = envoy
 fmt fmt-check lint: needs = rust lint
 compose-test manifests: needs =

@@ -435,6 +435,19 @@ fn a_kept_assertion_is_used_again_by_the_same_only() {
 }
 
 #[test]
+fn a_kept_assertion_ends_with_its_identity_in_filter_state() {
+    let attester = attester(json!({"reuse": "60s", "identity_sources": [{"filter_state": "attestation.identity"}]}));
+    let mut host = get("a");
+    let identity = json!({"sub": "ann", "exp": host.now().as_secs() + 3}).to_string();
+    host.filter_state_before.insert("attestation.identity".into(), identity.into_bytes());
+    let token = || value(&forwarded(&attester, &host), HEADER).unwrap().to_owned();
+    let first = token();
+    assert_eq!(token(), first);
+    host.now.set(host.now() + std::time::Duration::from_secs(3));
+    assert_ne!(token(), first);
+}
+
+#[test]
 fn without_reuse_every_request_has_its_own_assertion() {
     let attester = attester(json!({}));
     let host = get("a");

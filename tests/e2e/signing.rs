@@ -275,6 +275,9 @@ end
 
 #[test]
 fn a_kept_assertion_does_not_outlive_its_identity() {
+    if !only_on(Host::Wasm, "natively an object below a namespace cannot be read") {
+        return;
+    }
     let sources = json!([{"metadata": {"namespace": "test"}}]);
     let configuration = json!({"signing_key": A, "reuse": "60s", "identity_sources": sources});
     let envoy = Bootstrap::new(configuration).filter(lua(EXPIRING)).start();

@@ -128,7 +128,8 @@ impl Hand {
 
     /// Breaks something each time so many requests have begun, until all have.
     pub(super) fn work(&mut self, work: &Work, pace: u64) {
-        let mut deck = Vec::new();
+        // However few events there is time for, a configuration is accepted and one is refused.
+        let mut deck = vec![Event::GoodConfiguration, Event::BadConfiguration];
         while wait(work, pace) {
             if deck.is_empty() {
                 deck = Event::round(self.envoy().host());
