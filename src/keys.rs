@@ -20,4 +20,4 @@ pub use ring::{Key, Keyring};
 pub use text::{Block, KeyText, MAX_BLOCKS, write_block};
 
 #[cfg(test)]
-mod tools_tests;
+mod tests;

@@ -304,5 +304,4 @@ fn fingerprint(text: &[u8]) -> Fingerprint {
 }
 
 #[cfg(test)]
-#[path = "feed_tests.rs"]
 mod tests;

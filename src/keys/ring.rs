@@ -154,5 +154,4 @@ impl Builder {
 }
 
 #[cfg(test)]
-#[path = "ring_tests.rs"]
 mod tests;

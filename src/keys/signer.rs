@@ -143,5 +143,4 @@ fn checked_host_key(key: &SigningKey, host: &impl ProcessHost) -> Option<Box<dyn
 }
 
 #[cfg(test)]
-#[path = "signer_tests.rs"]
 mod tests;

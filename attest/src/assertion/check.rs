@@ -133,5 +133,4 @@ fn issuer(token: &Token, expected: &[String]) -> Result<(), Fault> {
 }
 
 #[cfg(test)]
-#[path = "check_tests.rs"]
 mod tests;

@@ -283,5 +283,4 @@ fn read_entries(text: &KeyText) -> anyhow::Result<(Vec<Entry>, Zeroizing<Vec<u8>
 }
 
 #[cfg(test)]
-#[path = "ring_tests.rs"]
 mod tests;

@@ -317,5 +317,4 @@ fn shortened(value: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "page_tests.rs"]
 mod tests;

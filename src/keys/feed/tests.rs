@@ -2,8 +2,8 @@ use super::*;
 use crate::host::SharedData as _;
 use crate::host::fake::FakeHost;
 
-const KEY_A: &[u8] = include_bytes!("../../tests/vectors/signing-key-a.b64");
-const KEY_B: &[u8] = include_bytes!("../../tests/vectors/signing-key-b.b64");
+const KEY_A: &[u8] = include_bytes!("../../../tests/vectors/signing-key-a.b64");
+const KEY_B: &[u8] = include_bytes!("../../../tests/vectors/signing-key-b.b64");
 
 fn feed(host: &FakeHost) -> ListenerFeed {
     let file = KeyFile { path: "/k".into(), cluster: "c".into(), refresh: Duration::from_secs(5) };

@@ -5,8 +5,8 @@ use crate::host::fake::{FakeHost, Sign};
 use crate::keys::{Keyring, P256Key};
 use crate::value::protobuf::put_bytes;
 
-const KEY_A: &[u8] = include_bytes!("../../tests/vectors/signing-key-a.b64");
-const KEY_RSA: &[u8] = include_bytes!("../../tests/vectors/signing-key-rsa.b64");
+const KEY_A: &[u8] = include_bytes!("../../../tests/vectors/signing-key-a.b64");
+const KEY_RSA: &[u8] = include_bytes!("../../../tests/vectors/signing-key-rsa.b64");
 
 fn keys(text: &[u8]) -> Keyring {
     Keyring::parse(text).ok().unwrap()

@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::keys::write_block;
 
-const KEY_A: &str = include_str!("../../tests/vectors/signing-key-a.b64");
-const KEY_B: &str = include_str!("../../tests/vectors/signing-key-b.b64");
-const KEY_RSA: &str = include_str!("../../tests/vectors/signing-key-rsa.b64");
+const KEY_A: &str = include_str!("../../../tests/vectors/signing-key-a.b64");
+const KEY_B: &str = include_str!("../../../tests/vectors/signing-key-b.b64");
+const KEY_RSA: &str = include_str!("../../../tests/vectors/signing-key-rsa.b64");
 const KID_A: &str = "e05015c36b1fccdee6ec1c45a4988acafcc1118c5d01e1120ee5be64ba176d22";
 const KID_B: &str = "d591aa6e01e57ea8b80f349dc5de8517aa7b1f12f77700d89cbdba83938c0c61";
 const KID_RSA: &str = "f0cc8033b422c2a199dcb456dde29589a9f5edd27d1c345bdf308957e957becf";
