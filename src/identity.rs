@@ -170,13 +170,14 @@ fn in_metadata<'a>(
     };
     let Some(object) = object else { return Ok(None) };
     let members: Vec<_> = object.members().collect();
-    let says_who = members.iter().any(|(name, value)| *name != ADDED_BY_EXT_AUTHZ && says_something(*value));
+    // An identity of nothing but empty values is none.
+    let says_who = members.iter().any(|(name, value)| *name != ADDED_BY_EXT_AUTHZ && !value.is_empty());
     Ok(says_who.then_some(Identity::Members(members)))
 }
 
 fn in_filter_state<'a>(host: &impl RequestHost, name: &str) -> Option<Identity<'a>> {
     match serde_json::from_slice(&host.filter_state(name)?) {
-        Ok(Json::Object(members)) if members.values().any(|value| says_something(value.into())) => {
+        Ok(Json::Object(members)) if members.values().any(|value| !Value::from(value).is_empty()) => {
             Some(Identity::Json(members))
         }
         _ => None,
@@ -244,17 +245,6 @@ fn text(value: &[u8]) -> Option<&str> {
 fn named<'a>(claim: &'a str, value: Option<Cow<'a, str>>) -> Option<(&'a str, Named<'a>)> {
     let value = value.filter(|value| !value.is_empty())?;
     Some((claim, Named::Text(value)))
-}
-
-/// An identity of nothing but empty values is none.
-fn says_something(value: Value<'_>) -> bool {
-    match value {
-        Value::Null => false,
-        Value::String(text) => !text.is_empty(),
-        Value::List(list) => list.items().next().is_some(),
-        Value::Object(object) => object.members().next().is_some(),
-        Value::Number(_) | Value::Bool(_) => true,
-    }
 }
 
 fn as_object(value: Value<'_>) -> Option<Object<'_>> {

@@ -27,6 +27,20 @@ pub enum Value<'a> {
     List(List<'a>),
 }
 
+impl Value<'_> {
+    /// Whether there is nothing in it: null, and the empty text, list and object.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::String(text) => text.is_empty(),
+            Self::List(list) => list.items().next().is_none(),
+            Self::Object(object) => object.members().next().is_none(),
+            Self::Number(_) | Self::Bool(_) => false,
+        }
+    }
+}
+
 impl<'a> From<&'a Json> for Value<'a> {
     fn from(json: &'a Json) -> Self {
         match json {

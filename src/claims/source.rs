@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::facts::Facts;
 use super::settings::{Audience, ClaimRule, IssuerFormat, PluginClaims, Settings};
-use super::value::{Constant, Resolved, is_empty, text};
+use super::value::{Constant, Resolved, text};
 use crate::http::authority::Authority;
 use crate::identity::{ClaimPath, Identity, Step};
 use crate::value::Value;
@@ -192,7 +192,7 @@ pub(super) fn issuer_uri(authority: &Authority) -> String {
 fn first<'a>(identity: &'a Identity<'a>, places: &[ClaimPath]) -> Option<Value<'a>> {
     match places {
         [only] => identity.claim(only),
-        _ => places.iter().find_map(|place| identity.claim(place).filter(|value| !is_empty(*value))),
+        _ => places.iter().find_map(|place| identity.claim(place).filter(|value| !value.is_empty())),
     }
 }
 

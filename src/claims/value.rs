@@ -94,17 +94,6 @@ pub(super) fn text(value: Value<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Whether there is nothing in a value.
-pub(super) fn is_empty(value: Value<'_>) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::List(list) => list.items().next().is_none(),
-        Value::Object(object) => object.members().next().is_none(),
-        Value::Number(_) | Value::Bool(_) => false,
-    }
-}
-
 fn value_text(value: Value<'_>) -> Result<String, Unrepresentable> {
     match value {
         Value::Null => Ok(String::new()),
