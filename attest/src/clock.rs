@@ -7,9 +7,31 @@ pub(crate) fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// Which boot this is, and by how many seconds the wall clock is ahead of the time since then. As long as the machine is up,
-/// only a clock that was set changes that.
-pub(crate) fn ahead_of_boot() -> Option<(String, f64)> {
+/// What a rotation is timed by.
+pub(crate) trait Clock {
+    /// Seconds since 1970, with their fraction.
+    fn now(&self) -> f64;
+
+    /// Which boot this is, and by how many seconds the wall clock is ahead of the time since then. As long as the machine is
+    /// up, only a clock that was set changes that.
+    fn ahead_of_boot(&self) -> Option<(String, f64)>;
+}
+
+/// The clock of this machine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> f64 {
+        now()
+    }
+
+    fn ahead_of_boot(&self) -> Option<(String, f64)> {
+        ahead_of_boot()
+    }
+}
+
+fn ahead_of_boot() -> Option<(String, f64)> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let up = Duration::new(up.tv_sec.try_into().ok()?, up.tv_nsec.try_into().ok()?);

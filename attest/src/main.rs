@@ -15,6 +15,7 @@ mod manual;
 mod new_key;
 mod private_file;
 mod rotate;
+mod shell;
 mod terminal;
 mod upstream;
 mod verify;

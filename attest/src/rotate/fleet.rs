@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, ensure};
 use indicatif::MultiProgress;
 
-use super::Rotation;
 use super::hold::{Hold, Row};
 use super::interrupt::{Wait, Waiting};
 use super::progress::Progress;
 use super::record::Record;
+use super::rotation::Rotation;
 use super::standing::{Need, Standing};
 use super::target::{ConnectTo, ProxyUrl, Target};
 use crate::clock::{self, span};
 use crate::keyset::{Fetched, Fetcher, SourceError, TrustArgs};
+use crate::shell::quoted;
 
 /// The filter's default for `jwks_max_age`.
 const DEFAULT_CACHE_TIME: Duration = Duration::from_secs(60);
@@ -63,6 +64,9 @@ pub(super) struct WaitArgs {
     #[arg(long, value_name = "DURATION", value_parser = clock::duration, requires = "wait")]
     timeout: Option<Duration>,
 }
+
+/// What a proxy publishes, or why that is not known.
+pub(super) type Answer = (Target, Result<Fetched, SourceError>);
 
 /// What a step needs to be safe.
 pub(super) struct Requirement {
@@ -118,9 +122,10 @@ impl FleetArgs {
         });
         let mut display = Progress::new(progress.clone());
         loop {
-            rotation.record.follow_clock();
-            let rows = self.look(&fetcher, requirement, &mut rotation.record);
-            rotation.record.save()?;
+            rotation.record.follow_clock(rotation.clock);
+            let answers = self.ask(&fetcher);
+            let rows = self.judge(answers, requirement, &mut rotation.record, rotation.clock.now());
+            rotation.remember()?;
             if rows.iter().all(|row| row.standing == Standing::Ready) {
                 return Ok(());
             }
@@ -144,13 +149,13 @@ impl FleetArgs {
     }
 
     /// What to say of a step that was done without a look at any proxy, and perhaps too early.
-    pub(super) fn warning(&self, requirement: &Requirement) -> Option<String> {
+    pub(super) fn warning(&self, requirement: &Requirement, now: f64) -> Option<String> {
         let seconds = self.seconds(requirement, DEFAULT_CACHE_TIME.as_secs_f64());
-        let left = Standing::after(requirement.since, seconds, clock::now()).seconds_left()?;
+        let left = Standing::after(requirement.since, seconds, now).seconds_left()?;
         let warning = format!(
             "no proxy was looked at, and the step before this one is only {} old. With the default times it would \
              have been safe in {}: {}",
-            span((clock::now() - requirement.since).max(0.0)),
+            span((now - requirement.since).max(0.0)),
             span(left),
             requirement.because
         );
@@ -164,42 +169,50 @@ impl FleetArgs {
         cache + self.refresh_time.unwrap_or(DEFAULT_REFRESH_TIME).as_secs_f64() + hold.as_secs_f64()
     }
 
-    /// Looks at every proxy once. What is seen goes into the record.
-    pub(super) fn look(&self, fetcher: &Fetcher, requirement: &Requirement, record: &mut Record) -> Vec<Row> {
-        self.jwks_urls.iter().flat_map(|url| self.look_at(url, fetcher, requirement, record)).collect()
+    /// Asks every proxy once.
+    pub(super) fn ask(&self, fetcher: &Fetcher) -> Vec<Answer> {
+        self.jwks_urls.iter().flat_map(|url| self.ask_at(url, fetcher)).collect()
     }
 
-    fn look_at(&self, url: &ProxyUrl, fetcher: &Fetcher, requirement: &Requirement, record: &mut Record) -> Vec<Row> {
+    fn ask_at(&self, url: &ProxyUrl, fetcher: &Fetcher) -> Vec<Answer> {
         let targets = match Target::of(url, &self.connect_to, fetcher) {
             Ok(targets) => targets,
-            Err(error) => {
-                return vec![Row { target: Target { url: url.0.clone(), address: None }, standing: error.into() }];
-            }
+            Err(error) => return vec![(Target { url: url.0.clone(), address: None }, Err(error))],
         };
         let mut answers = Vec::new();
         for targets in targets.chunks(AT_ONCE) {
             answers.extend(fetch_all(fetcher, targets));
         }
         leave_out_unroutable(&mut answers);
-        let judge = |(target, answer)| {
-            let standing = self.judge(&target, answer, requirement, record);
+        answers
+    }
+
+    /// How each proxy stands towards a step, by what it has just answered. What was seen goes into the record.
+    pub(super) fn judge(
+        &self,
+        answers: Vec<Answer>,
+        requirement: &Requirement,
+        record: &mut Record,
+        now: f64,
+    ) -> Vec<Row> {
+        let judge = |(target, answer): Answer| {
+            let standing = match answer {
+                Ok(fetched) => self.standing(&target, &fetched, requirement, record, now),
+                Err(error) => error.into(),
+            };
             Row { target, standing }
         };
         answers.into_iter().map(judge).collect()
     }
 
-    fn judge(
+    fn standing(
         &self,
         target: &Target,
-        answer: Result<Fetched, SourceError>,
+        fetched: &Fetched,
         requirement: &Requirement,
         record: &mut Record,
+        now: f64,
     ) -> Standing {
-        let fetched = match answer {
-            Ok(fetched) => fetched,
-            Err(error) => return error.into(),
-        };
-        let now = clock::now();
         let seen = record.proxy(&target.to_string());
         let cache = fetched.max_age.unwrap_or(DEFAULT_CACHE_TIME).as_secs_f64();
         seen.note(&fetched.keyset.kids(), cache, now);
@@ -229,24 +242,15 @@ impl FleetArgs {
     }
 }
 
-/// A word as a shell reads it.
-pub(super) fn quoted(word: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=,@%+[]".contains(character);
-    if !word.is_empty() && word.chars().all(plain) && !word.contains(['[', ']']) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 /// Addresses of a kind that this machine has no way to are no proxies that it could ask, as long as another of the
 /// same name answers.
-fn leave_out_unroutable(answers: &mut Vec<(Target, Result<Fetched, SourceError>)>) {
+fn leave_out_unroutable(answers: &mut Vec<Answer>) {
     if answers.iter().any(|(_, answer)| answer.is_ok()) {
         answers.retain(|(_, answer)| !answer.as_ref().is_err_and(|error| error.no_route));
     }
 }
 
-fn fetch_all(fetcher: &Fetcher, targets: &[Target]) -> Vec<(Target, Result<Fetched, SourceError>)> {
+fn fetch_all(fetcher: &Fetcher, targets: &[Target]) -> Vec<Answer> {
     thread::scope(|scope| {
         let running: Vec<_> =
             targets.iter().map(|target| (target, scope.spawn(move || target.fetch(fetcher)))).collect();
