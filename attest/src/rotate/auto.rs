@@ -1,18 +1,26 @@
 //! `attest rotate auto`: whichever step is due, or none.
 
 mod look;
+mod metrics;
+mod port;
+mod status;
 mod stay;
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
+use serde_json::json;
 
 use super::fleet::FleetArgs;
 use super::interrupt;
 use super::place::PlaceArgs;
 use crate::clock::{self, SystemClock};
 use crate::new_key::KeyType;
+use crate::terminal::{self, Rows, Stream};
 use look::{Look, Settings};
+use status::Status;
 
 /// Take the step that is due, or none
 ///
@@ -24,7 +32,8 @@ use look::{Look, Settings};
 #[command(after_help = "\
 Examples:
   attest rotate auto signing-key.pem --every 30d --jwks-url http://10.0.0.1:8080/.well-known/pomerium/jwks.json
-  attest rotate auto signing-key.pem --every 30d --dry-run --jwks-url ...")]
+  attest rotate auto signing-key.pem --every 30d --dry-run --jwks-url ...
+  attest rotate auto signing-key.pem --every 30d --stay --listen 127.0.0.1:9464 --jwks-url ...")]
 pub(super) struct Args {
     #[command(flatten)]
     place: PlaceArgs,
@@ -44,6 +53,12 @@ pub(super) struct Args {
     /// Go on until stopped, and take each step when it is due
     #[arg(long)]
     stay: bool,
+
+    /// With --stay: answer /metrics (for Prometheus), /healthz and /readyz at this address
+    ///
+    /// /healthz is 503 when no look has ended for 10 minutes, /readyz while the last look has failed, and says why.
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "stay", value_parser = address)]
+    listen: Option<SocketAddr>,
 
     /// Say what would be done, and when, and change nothing
     #[arg(long, conflicts_with = "stay")]
@@ -71,7 +86,29 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<()> {
     };
     let report = look.once()?;
     report.print(json)?;
-    if args.stay { stay::stay(&look, report, json) } else { Ok(()) }
+    if !args.stay {
+        return Ok(());
+    }
+    let status = Arc::new(Status::default());
+    status.note(&report, look.clock.now());
+    if let Some(address) = args.listen {
+        announce(port::open(address, Arc::clone(&status))?, json)?;
+    }
+    stay::stay(&look, &status, report, json)
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write ADDRESS:PORT, like 127.0.0.1:9464 or [::]:9464".to_owned())
+}
+
+fn announce(address: SocketAddr, json: bool) -> std::io::Result<()> {
+    let url = format!("http://{address}");
+    if json {
+        return terminal::print(&format!("{}\n", json!({ "listening": url })));
+    }
+    let mut rows = Rows::default();
+    rows.push("listening", url);
+    terminal::print(&rows.text(Stream::Stdout))
 }
 
 impl Args {

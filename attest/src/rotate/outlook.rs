@@ -40,6 +40,16 @@ impl Report {
         Self { outlook: Outlook::Busy, state, kids: Vec::new() }
     }
 
+    /// The published keys, the signer first; empty where they are not known.
+    pub(super) fn kids(&self) -> &[String] {
+        &self.kids
+    }
+
+    /// A word for scripts.
+    pub(super) fn code(&self) -> &'static str {
+        self.gist().0
+    }
+
     /// Whether there is news in this report for somebody who has read the other.
     pub(super) fn tells_more_than(&self, other: &Self) -> bool {
         matches!(self.outlook, Outlook::Done(_)) || self.gist() != other.gist()

@@ -174,6 +174,85 @@ fn staying_ends_with_a_signal_and_a_word() {
     assert!(said.stderr.contains("stopped:") && said.stderr.contains("signs"), "{}", said.stderr);
 }
 
+/// A daemon with a port, and its first lines.
+fn watched(keys: &Keys, more: &[&str]) -> (Child, String) {
+    let arguments = [&["rotate", "auto", keys.file(), "--stay", "--listen", "127.0.0.1:0"][..], more].concat();
+    let mut child = attest().args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let listening = lines.find_map(|line| line.unwrap().split_once("listening  ").map(|(_, url)| url.to_owned()));
+    // Somebody has to read on.
+    thread::spawn(move || lines.count());
+    (child, listening.unwrap())
+}
+
+fn asked(url: &str) -> (u16, String) {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+    let mut answer = config.new_agent().get(url).call().unwrap();
+    (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+}
+
+/// Asks until the answer is as expected.
+fn asked_until(url: &str, is_so: impl Fn(u16, &str) -> bool) -> String {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (status, body) = asked(url);
+        if is_so(status, &body) {
+            return body;
+        }
+        assert!(Instant::now() < deadline, "{status} {body}");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_daemon_shows_its_state_at_its_port() {
+    let keys = Keys::new();
+    let old = keys.kids()[0].clone();
+    let proxy = Proxy::new(&keys.keyset());
+    let (mut child, url) = watched(&keys, &[&["--jwks-url", proxy.url.as_str(), "--every", "0s"][..], &QUICK].concat());
+    let metrics = format!("{url}/metrics");
+    let held = asked_until(&metrics, |_, text| text.contains("attest_rotation_held 1\n"));
+    for line in [
+        "attest_rotation_phase{phase=\"staged\"} 1",
+        "attest_rotation_next_step_info{step=\"promote\"} 1",
+        "attest_rotation_steps_total{step=\"stage\"} 1",
+        "attest_rotation_proxies{state=\"lagging\"} 1",
+        "attest_rotation_last_look_success 1",
+        &format!("attest_rotation_key_info{{kid=\"{old}\",role=\"signs\"}} 1"),
+    ] {
+        assert!(held.lines().any(|there| there == line), "{line} is not in\n{held}");
+    }
+    proxy.publish(&keys.keyset());
+    asked_until(&metrics, |_, text| text.contains("attest_rotation_steps_total{step=\"promote\"} 1\n"));
+    assert_eq!(asked(&format!("{url}/healthz")), (200, "alive\n".to_owned()));
+    assert_eq!(asked(&format!("{url}/readyz")), (200, "ready\n".to_owned()));
+    let text = keys.text();
+    fs::write(&keys.path, "no key").unwrap();
+    let why = asked_until(&format!("{url}/readyz"), |status, _| status == 503);
+    assert!(why.contains("no key file that the filter takes"), "{why}");
+    assert!(asked(&metrics).1.contains("attest_rotation_last_look_success 0\n"));
+    fs::write(&keys.path, text).unwrap();
+    asked_until(&format!("{url}/readyz"), |status, _| status == 200);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_port_needs_stay_and_a_free_address() {
+    let keys = Keys::new();
+    let proxy = Proxy::new(&keys.keyset());
+    let fleet = ["rotate", "auto", keys.file(), "--every", "30d", "--jwks-url", &proxy.url];
+    let said = run(&[&fleet[..], &["--listen", "127.0.0.1:0"]].concat());
+    assert!(said.code == 2 && said.stderr.contains("--stay"), "{}", said.all());
+    let said = run(&[&fleet[..], &["--stay", "--listen", "9464"]].concat());
+    assert!(said.code == 2 && said.stderr.contains("write ADDRESS:PORT"), "{}", said.all());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let holder = std::net::TcpListener::bind(&taken).unwrap();
+    let said = run(&[&fleet[..], &["--stay", "--listen", &taken]].concat());
+    drop(holder);
+    assert!(said.code == 1 && said.stderr.contains("port 0 takes a free one"), "{}", said.all());
+}
+
 /// How long clients keep a keyset, and how long an assertion is good.
 const SHORT: Duration = Duration::from_millis(500);
 /// How long a proxy may take to read a changed file.

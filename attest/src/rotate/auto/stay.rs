@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::MultiProgress;
 
 use super::look::Look;
+use super::status::Status;
 use crate::rotate::hold;
 use crate::rotate::interrupt::{Wait, Waiting};
 use crate::rotate::outlook::{Outlook, Report};
@@ -19,13 +20,14 @@ const AFTER_ERROR: Duration = Duration::from_secs(5);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Goes on for ever. What fails later may succeed again: it is told once.
-pub(super) fn stay(look: &Look<'_>, mut last: Report, json: bool) -> anyhow::Result<()> {
+pub(super) fn stay(look: &Look<'_>, status: &Status, mut last: Report, json: bool) -> anyhow::Result<()> {
     let mut last_error = String::new();
     let mut rest = pause(&last.outlook);
     loop {
         sleep(rest, &last, json);
         match look.once() {
             Ok(report) => {
+                status.note(&report, look.clock.now());
                 if report.tells_more_than(&last) || !last_error.is_empty() {
                     report.print(json)?;
                 }
@@ -35,6 +37,7 @@ pub(super) fn stay(look: &Look<'_>, mut last: Report, json: bool) -> anyhow::Res
             }
             Err(error) => {
                 let error = format!("{error:#}");
+                status.fail(&error, look.clock.now());
                 if error != last_error {
                     terminal::remark(&format!("{} {error}", Stream::Stderr.bad("error:")));
                 }
