@@ -127,6 +127,7 @@ snippets:
 configurations: prerequisites wasm envoy run-envoy ## Have Envoy check every configuration below envoy/
 	@$(say) "configurations: Envoy accepts what is shipped"
 	@scripts/check-configurations "$(envoy)" "$(module)" "$(run_envoy)"
+	@scripts/check-units
 
 # Those of docs/verify.md that need nothing but what everything else here needs.
 verifiers: prerequisites wasm envoy run-envoy
