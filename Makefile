@@ -170,6 +170,13 @@ manifests: prerequisites ## Check the manifests below envoy/kubernetes against t
 	@$(say) "manifests: Kubernetes, Istio and Envoy Gateway know every field"
 	@scripts/check-manifests
 
+kubernetes-api: prerequisites ## Rotate a Secret on a real kube-apiserver (needs Go and kubectl; ten minutes the first time)
+	@$(say) "kubernetes-api: building the server (several minutes the first time)"
+	@cd tests/kubernetes/apiserver && go build -trimpath -o "$(target_dir)/kubernetes/apiserver" .
+	@$(build-tests) --test cli
+	@$(say) "kubernetes-api: rotating a Secret on it (half a minute)"
+	@KUBE_APISERVER="$(target_dir)/kubernetes/apiserver" $(test-of) --test cli real_cluster:: -- --ignored
+
 check-rules: prerequisites ## Check the alert rules with promtool (of Debian's package prometheus)
 	@promtool check rules envoy/observability/rules.yaml
 	@promtool test rules envoy/observability/rules-test.yaml
@@ -240,6 +247,7 @@ e2e e2e-native servers test-matrix crypto-evidence chaos soak: needs = rust envo
 envoy envoy-without-sign: needs = envoy
 fmt fmt-check lint: needs = rust lint
 compose-test manifests: needs =
+kubernetes-api: needs = rust kubernetes
 check-rules: needs = promtool
 fuzz-smoke: needs = rust fuzz
 test: needs = rust lint envoy openssl

@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<()> {
     if args.stay {
         interrupt::listen();
     }
-    let (place, fetcher) = (args.place.place(), args.fleet.fetcher()?);
+    let (place, fetcher) = (args.place.place()?, args.fleet.fetcher()?);
     let look = Look {
         place: place.as_ref(),
         fleet: &args.fleet,

@@ -1,11 +1,16 @@
 //! Where a keyring is kept, with the record of its rotation.
 
 mod file;
+mod secret;
 
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 pub(super) use file::KeyFile;
+pub(super) use secret::{SecretKey, SecretName, SecretPlace};
+
+/// Envoy's default for `max_direct_response_body_size_bytes`, of which a key file is a case.
+const ENVOY_BODY_BYTES: usize = 4096;
 
 /// A place that can be opened again and again.
 pub(super) trait Place {
@@ -56,3 +61,12 @@ pub(super) trait Opened {
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub(super) struct Busy(pub(super) String);
+
+/// What the user should know of a keyring of this size.
+fn size_note(bytes: usize) -> Option<String> {
+    let note = format!(
+        "the file has {bytes} bytes; Envoy serves more than {ENVOY_BODY_BYTES} of a file only where \
+         max_direct_response_body_size_bytes allows it"
+    );
+    (bytes > ENVOY_BODY_BYTES).then_some(note)
+}

@@ -1,18 +1,15 @@
 //! `rotate auto`: a key that is replaced while nobody looks.
 
-use std::collections::VecDeque;
 use std::fs;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use attestation_filter::keys::{Keyring, PublicKey, SigningKey};
-use p256::ecdsa::signature::Signer as _;
 use serde_json::{Value, json};
 
+use crate::fleet::{Follower, REFRESH, options, verify_until};
 use crate::support::{Keys, Proxy, Said, attest, run};
 
 const QUICK: [&str; 6] = ["--cache-time", "0.2s", "--refresh-time", "0s", "--token-lifetime", "0.2s"];
@@ -174,10 +171,10 @@ fn staying_ends_with_a_signal_and_a_word() {
     assert!(said.stderr.contains("stopped:") && said.stderr.contains("signs"), "{}", said.stderr);
 }
 
-/// A daemon with a port, and its first lines.
-fn watched(keys: &Keys, more: &[&str]) -> (Child, String) {
-    let arguments = [&["rotate", "auto", keys.file(), "--stay", "--listen", "127.0.0.1:0"][..], more].concat();
-    let mut child = attest().args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+/// A daemon with a port, and where that is.
+pub(crate) fn watched(mut command: Command) -> (Child, String) {
+    command.args(["--stay", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
     let listening = lines.find_map(|line| line.unwrap().split_once("listening  ").map(|(_, url)| url.to_owned()));
     // Somebody has to read on.
@@ -192,7 +189,7 @@ fn asked(url: &str) -> (u16, String) {
 }
 
 /// Asks until the answer is as expected.
-fn asked_until(url: &str, is_so: impl Fn(u16, &str) -> bool) -> String {
+pub(crate) fn asked_until(url: &str, is_so: impl Fn(u16, &str) -> bool) -> String {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let (status, body) = asked(url);
@@ -209,7 +206,9 @@ fn a_daemon_shows_its_state_at_its_port() {
     let keys = Keys::new();
     let old = keys.kids()[0].clone();
     let proxy = Proxy::new(&keys.keyset());
-    let (mut child, url) = watched(&keys, &[&["--jwks-url", proxy.url.as_str(), "--every", "0s"][..], &QUICK].concat());
+    let mut command = attest();
+    command.args(["rotate", "auto", keys.file(), "--jwks-url", &proxy.url, "--every", "0s"]).args(QUICK);
+    let (mut child, url) = watched(command);
     let metrics = format!("{url}/metrics");
     let held = asked_until(&metrics, |_, text| text.contains("attest_rotation_held 1\n"));
     for line in [
@@ -253,96 +252,9 @@ fn a_port_needs_stay_and_a_free_address() {
     assert!(said.code == 1 && said.stderr.contains("port 0 takes a free one"), "{}", said.all());
 }
 
-/// How long clients keep a keyset, and how long an assertion is good.
-const SHORT: Duration = Duration::from_millis(500);
-/// How long a proxy may take to read a changed file.
-const REFRESH: Duration = Duration::from_secs(1);
-
-/// A proxy that reads the key file as Envoy does, a moment late.
-struct Follower {
-    proxy: Proxy,
-    keyring: Arc<Mutex<Arc<Keyring>>>,
-}
-
-impl Follower {
-    fn new(path: &Path, lag: Duration, stop: &Arc<AtomicBool>) -> Self {
-        let read = |path: &Path| Keyring::parse(&fs::read(path).unwrap()).ok().map(Arc::new);
-        let first = read(path).unwrap();
-        let follower = Self { proxy: Proxy::new(&first.keyset().json()), keyring: Arc::new(Mutex::new(first)) };
-        let (path, stop) = (path.to_owned(), Arc::clone(stop));
-        let (keyring, published) = (Arc::clone(&follower.keyring), follower.proxy.publisher());
-        thread::spawn(move || {
-            let mut text = Vec::new();
-            while !stop.load(Ordering::SeqCst) {
-                let now = fs::read(&path).unwrap();
-                if now != text {
-                    sleep(lag);
-                    let read = Keyring::parse(&now).unwrap_or_else(|error| panic!("a broken file: {error}"));
-                    *published.lock().unwrap() = read.keyset().json();
-                    *keyring.lock().unwrap() = Arc::new(read);
-                    text = now;
-                }
-                sleep(Duration::from_millis(10));
-            }
-        });
-        follower
-    }
-
-    fn sign(&self) -> (String, Vec<u8>) {
-        let keyring = Arc::clone(&self.keyring.lock().unwrap());
-        let SigningKey::P256(key) = keyring.signing_key() else { panic!("not P-256") };
-        let signature: p256::ecdsa::Signature = key.signing_key().sign(b"message");
-        (key.public_key().kid().to_owned(), signature.to_bytes().to_vec())
-    }
-
-    fn keyset(&self) -> Vec<PublicKey> {
-        self.keyring.lock().unwrap().keyset().keys().to_vec()
-    }
-}
-
-/// An assertion on its way.
-struct Sent {
-    at: Instant,
-    kid: String,
-    signature: Vec<u8>,
-}
-
-/// Verifies as clients do that keep each proxy's keyset as long as they may, and that get each assertion twice: at once,
-/// and as late as it is good.
-fn verify_until(stop: &AtomicBool, fleet: &[Follower], failures: &AtomicUsize, verified: &AtomicUsize) {
-    let mut kept: Vec<(Instant, Vec<PublicKey>)> = fleet.iter().map(|proxy| (Instant::now(), proxy.keyset())).collect();
-    let mut on_their_way = VecDeque::new();
-    let mut turn = 0;
-    while !stop.load(Ordering::SeqCst) {
-        turn += 1;
-        let (at, (kid, signature)) = (Instant::now(), fleet[turn % fleet.len()].sign());
-        let sent = Sent { at, kid, signature };
-        let is_late = on_their_way.front().is_some_and(|sent: &Sent| sent.at.elapsed() > SHORT.mul_f64(0.9));
-        let late = if is_late { on_their_way.pop_front() } else { None };
-        for ((fetched, keyset), proxy) in kept.iter_mut().zip(fleet) {
-            if fetched.elapsed() > SHORT.mul_f64(0.9) {
-                (*fetched, *keyset) = (Instant::now(), proxy.keyset());
-            }
-            for sent in late.iter().chain([&sent]) {
-                // All signatures would take a slow build too long.
-                let key = keyset.iter().find(|key| key.kid() == sent.kid);
-                let good = key.is_some_and(|key| turn % 8 > 0 || key.verifies(b"message", &sent.signature));
-                // A machine that is too busy to be in time proves nothing.
-                if sent.at.elapsed() < SHORT && fetched.elapsed() < SHORT {
-                    if good { verified } else { failures }.fetch_add(1, Ordering::SeqCst);
-                }
-            }
-        }
-        on_their_way.push_back(sent);
-        sleep(Duration::from_millis(5));
-    }
-}
-
 fn daemon(keys: &Keys, fleet: &[Follower]) -> Child {
-    let urls = fleet.iter().flat_map(|follower| ["--jwks-url", &follower.proxy.url]);
-    let times = ["--cache-time", "0.5s", "--refresh-time", "1s", "--token-lifetime", "0.5s", "--every", "0s", "--stay"];
     let mut command = attest();
-    command.args(["rotate", "auto", keys.file()]).args(urls).args(times);
+    command.args(["rotate", "auto", keys.file(), "--stay"]).args(options(fleet));
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
@@ -354,7 +266,11 @@ fn no_assertion_fails_while_daemons_are_killed() {
     let stop = Arc::new(AtomicBool::new(false));
     let lags = [0, 150, 300].map(Duration::from_millis);
     assert!(lags.iter().all(|lag| *lag < REFRESH));
-    let fleet: Vec<Follower> = lags.into_iter().map(|lag| Follower::new(&keys.path, lag, &stop)).collect();
+    let reader = || {
+        let path = keys.path.clone();
+        move || fs::read(&path).unwrap()
+    };
+    let fleet: Vec<Follower> = lags.into_iter().map(|lag| Follower::new(reader(), lag, &stop)).collect();
     let (failures, verified) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let mut signers = vec![keys.kids()[0].clone()];
     thread::scope(|scope| {

@@ -9,13 +9,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use anyhow::{anyhow, bail, ensure};
 use zeroize::Zeroizing;
 
-use super::{Busy, Opened, Place};
+use super::{Busy, Opened, Place, size_note};
 use crate::input::{self, InputError};
 use crate::private_file::{self, Replaced};
 use crate::{key_file, shell, terminal};
-
-/// Envoy's default for `max_direct_response_body_size_bytes`, of which a key file is a case.
-const ENVOY_BODY_BYTES: usize = 4096;
 
 /// A key file as the user named it.
 pub(in crate::rotate) struct KeyFile(pub(in crate::rotate) PathBuf);
@@ -116,14 +113,6 @@ impl Locked {
             _ => Ok(()),
         }
     }
-}
-
-fn size_note(bytes: usize) -> Option<String> {
-    let note = format!(
-        "the file has {bytes} bytes; Envoy serves more than {ENVOY_BODY_BYTES} of a file only where \
-         max_direct_response_body_size_bytes allows it"
-    );
-    (bytes > ENVOY_BODY_BYTES).then_some(note)
 }
 
 fn record_path(key_file: &Path) -> PathBuf {
