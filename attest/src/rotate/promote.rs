@@ -7,7 +7,7 @@ use anyhow::bail;
 use super::done::Done;
 use super::fleet::{FleetArgs, Requirement, WaitArgs};
 use super::place::PlaceArgs;
-use super::record::{Phase, Promoted};
+use super::record::{Phase, Promoted, Staged};
 use super::rotation::Rotation;
 use super::standing::Need;
 
@@ -66,6 +66,12 @@ pub(super) fn requirement(kid: &str, since: f64) -> Requirement {
 /// Does the step.
 pub(super) fn apply(rotation: &mut Rotation, kid: String, fleet: &FleetArgs) -> anyhow::Result<Done> {
     let old = rotation.ring.signer()?.kid().to_owned();
+    let staged = rotation.record.staged.as_ref();
+    if staged.is_none_or(|staged| staged.kid != kid || staged.signer != old) {
+        // Killed after the keyring is written and before the record is, the next run must know which of the two keys is old.
+        rotation.record.staged = Some(Staged { kid: kid.clone(), signer: old.clone(), at: rotation.clock.now() });
+        rotation.remember()?;
+    }
     rotation.ring.put_first(&kid)?;
     rotation.record.staged = None;
     rotation.record.promoted = Some(Promoted { kid: kid.clone(), old: vec![old], at: rotation.clock.now() });

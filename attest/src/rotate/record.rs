@@ -194,14 +194,15 @@ impl Record {
 }
 
 impl Sightings {
-    /// Notes what a proxy publishes now. A key that is gone begins anew when it comes back.
+    /// Notes what a proxy publishes now. A key that is gone begins anew when it comes back, and so does one whose time lies
+    /// ahead, of a clock that was set back while nobody looked.
     pub(super) fn note(&mut self, kids: &[String], cache_seconds: f64, now: f64) {
         self.cache_seconds = self.cache_seconds.max(cache_seconds);
-        self.published.retain(|kid, _| kids.contains(kid));
+        self.published.retain(|kid, since| kids.contains(kid) && *since <= now);
         for kid in kids {
             self.published.entry(kid.clone()).or_insert(now);
         }
-        let still_first = self.first.take().filter(|(first, _)| kids.first() == Some(first));
+        let still_first = self.first.take().filter(|(first, since)| kids.first() == Some(first) && *since <= now);
         self.first = still_first.or_else(|| kids.first().map(|kid| (kid.clone(), now)));
     }
 }
@@ -225,6 +226,16 @@ mod tests {
         assert_eq!(seen.first, Some(("b".into(), 4.0)));
         seen.note(&[], 60.0, 5.0);
         assert_eq!((seen.published.len(), seen.first), (0, None));
+    }
+
+    #[test]
+    fn a_time_that_lies_ahead_begins_anew() {
+        let kids = ["a".to_owned()];
+        let mut seen = Sightings::default();
+        seen.note(&kids, 60.0, 5000.0);
+        seen.note(&kids, 60.0, 10.0);
+        seen.note(&kids, 60.0, 20.0);
+        assert_eq!((seen.published["a"], seen.first), (10.0, Some(("a".into(), 10.0))));
     }
 
     /// Written and read again.
