@@ -198,6 +198,15 @@ chaos: prerequisites $(modules) envoy ## Break everything under load: nothing ar
 	@$(say) "chaos: $(or $(CHAOS_REQUESTS),200000) requests (some minutes)"
 	@$(found) CHAOS_REQUESTS=$(or $(CHAOS_REQUESTS),200000) $(e2e) -- chaos:: --nocapture
 
+rotation-proof: prerequisites ## Rotate 1,000 times at simulated time, 40 times at compressed time: nothing fails to verify (5 minutes)
+	@$(say) "rotation-proof: building it (a few minutes the first time)"
+	@cargo test --quiet --profile tools -p attest --bin attest --no-run
+	@$(say) "rotation-proof: $(or $(ROTATIONS),1000) rotations of a file and of a Secret at simulated time"
+	@ROTATIONS=$(or $(ROTATIONS),1000) cargo test --profile tools -p attest --bin attest auto::tests:: -- --nocapture
+	@$(say) "rotation-proof: 40 rotations at compressed time, real daemons killed by SIGKILL"
+	@$(build-tests) --test cli
+	@ROTATIONS=40 $(test-of) --test cli daemons -- --nocapture
+
 soak: prerequisites $(modules) envoy run-envoy ## Rotate keys under steady load for an hour (SOAK_MINUTES=60); writes docs/soak.md
 	@$(say) "soak: a rotation step a minute, for $(or $(SOAK_MINUTES),60) minutes"
 	@$(found) SOAK_TO=$(or $(SOAK_TO),docs) $(e2e) -- soak:: --ignored --nocapture

@@ -122,3 +122,6 @@ impl Args {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
