@@ -139,7 +139,7 @@ e2e: prerequisites $(modules) envoy envoy-without-sign run-envoy ## Run the end-
 	@$(found) ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" $(e2e)
 
 # The modules of the end-to-end tests that hold natively, whole. What differs in the others is in docs/native.md.
-holds_natively := actors assertion authorization beyond claims endpoints headers header_names held http2 keys key_text \
+holds_natively := actors assertion authorization beyond claims endpoints events headers header_names held http2 keys key_text \
     routes routes_taken signing slow_clients
 
 e2e-native: prerequisites wasm native envoy envoy-without-sign run-envoy ## Run those that hold natively with the native module
@@ -198,7 +198,17 @@ chaos: prerequisites $(modules) envoy ## Break everything under load: nothing ar
 	@$(say) "chaos: $(or $(CHAOS_REQUESTS),200000) requests (some minutes)"
 	@$(found) CHAOS_REQUESTS=$(or $(CHAOS_REQUESTS),200000) $(e2e) -- chaos:: --nocapture
 
-rotation-proof: prerequisites ## Rotate 1,000 times at simulated time, 40 times at compressed time: nothing fails to verify (5 minutes)
+events: prerequisites wasm native envoy ## Leave the filter without a key 50 times on each host, under load: no answer of 503 (two minutes)
+	@$(say) "events: 50 with each host"
+	@$(found) EVENTS=$(or $(EVENTS),50) $(e2e) -- events:: --nocapture
+	@$(found) HOST=native EVENTS=$(or $(EVENTS),50) $(e2e) -- events:: --nocapture
+
+updates: prerequisites wasm native envoy ## Update the configuration 4,000 times on each host under load: what it costs for good (ten minutes)
+	@$(say) "updates: $(or $(UPDATES),4000) with each host"
+	@$(found) UPDATES=$(or $(UPDATES),4000) $(e2e) -- updates:: --ignored --nocapture
+	@$(found) HOST=native UPDATES=$(or $(UPDATES),4000) $(e2e) -- updates:: --ignored --nocapture
+
+rotation-proof: prerequisites wasm native envoy ## Rotate 1,000 times at simulated time, and for real: nothing fails to verify (ten minutes)
 	@$(say) "rotation-proof: building it (a few minutes the first time)"
 	@cargo test --quiet --profile tools -p attest --bin attest --no-run
 	@$(say) "rotation-proof: $(or $(ROTATIONS),1000) rotations of a file and of a Secret at simulated time"
@@ -206,6 +216,12 @@ rotation-proof: prerequisites ## Rotate 1,000 times at simulated time, 40 times 
 	@$(say) "rotation-proof: 40 rotations at compressed time, real daemons killed by SIGKILL"
 	@$(build-tests) --test cli
 	@ROTATIONS=40 $(test-of) --test cli daemons -- --nocapture
+	@$(say) "rotation-proof: 20 rotations of three real Envoys on either host"
+	@$(found) FLEET_ROTATIONS=20 $(e2e) -- fleet:: --nocapture
+	@$(found) HOST=native FLEET_ROTATIONS=20 $(e2e) -- fleet:: --nocapture
+
+rotation-story: prerequisites $(modules) envoy run-envoy ## A fleet, a daemon, a proxy that is gone, two new keys; writes docs/rotation.md (two minutes)
+	@$(found) STORY_TO="$(or $(STORY_TO),$(CURDIR)/docs)" $(e2e) -- story:: --ignored --nocapture
 
 soak: prerequisites $(modules) envoy run-envoy ## Rotate keys under steady load for an hour (SOAK_MINUTES=60); writes docs/soak.md
 	@$(say) "soak: a rotation step a minute, for $(or $(SOAK_MINUTES),60) minutes"
@@ -252,7 +268,7 @@ prerequisites:
 	@ENVOY_VERSION=$(ENVOY_VERSION) scripts/check-prerequisites $(needs)
 needs = rust
 demo run login configurations verifiers test-verifiers test-login bench: needs = rust envoy
-e2e e2e-native servers test-matrix crypto-evidence chaos soak: needs = rust envoy openssl
+e2e e2e-native servers test-matrix crypto-evidence chaos events rotation-proof rotation-story soak updates: needs = rust envoy openssl
 envoy envoy-without-sign: needs = envoy
 fmt fmt-check lint: needs = rust lint
 compose-test manifests: needs =
