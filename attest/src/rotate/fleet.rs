@@ -169,9 +169,18 @@ impl FleetArgs {
         cache + self.refresh_time.unwrap_or(DEFAULT_REFRESH_TIME).as_secs_f64() + hold.as_secs_f64()
     }
 
-    /// Asks every proxy once.
+    /// Asks every proxy once, many at a time: one that does not answer must not keep the others waiting.
     pub(super) fn ask(&self, fetcher: &Fetcher) -> Vec<Answer> {
-        self.jwks_urls.iter().flat_map(|url| self.ask_at(url, fetcher)).collect()
+        let ask = |urls: &[ProxyUrl]| {
+            thread::scope(|scope| {
+                let running: Vec<_> = urls.iter().map(|url| (url, scope.spawn(|| self.ask_at(url, fetcher)))).collect();
+                let join = |(url, thread): (&ProxyUrl, thread::ScopedJoinHandle<'_, Vec<Answer>>)| {
+                    thread.join().unwrap_or_else(|_| vec![unanswered(&Target { url: url.0.clone(), address: None })])
+                };
+                running.into_iter().flat_map(join).collect::<Vec<_>>()
+            })
+        };
+        self.jwks_urls.chunks(AT_ONCE).flat_map(ask).collect()
     }
 
     fn ask_at(&self, url: &ProxyUrl, fetcher: &Fetcher) -> Vec<Answer> {
@@ -254,10 +263,13 @@ fn fetch_all(fetcher: &Fetcher, targets: &[Target]) -> Vec<Answer> {
     thread::scope(|scope| {
         let running: Vec<_> =
             targets.iter().map(|target| (target, scope.spawn(move || target.fetch(fetcher)))).collect();
-        let gone = |target: &Target| SourceError::new(format!("cannot fetch {target}"), "run this again");
         let join = |(target, thread): (&Target, thread::ScopedJoinHandle<'_, _>)| {
-            (target.clone(), thread.join().unwrap_or_else(|_| Err(gone(target))))
+            thread.join().map_or_else(|_| unanswered(target), |answer| (target.clone(), answer))
         };
         running.into_iter().map(join).collect()
     })
+}
+
+fn unanswered(target: &Target) -> Answer {
+    (target.clone(), Err(SourceError::new(format!("cannot fetch {target}"), "run this again")))
 }
