@@ -38,8 +38,8 @@ pub(super) struct Args {
     #[command(flatten)]
     place: PlaceArgs,
 
-    /// How long a key signs before the next one is staged
-    #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
+    /// How long a key signs before the next one is staged: 30d, 12h, 1h30m
+    #[arg(long, value_name = "DURATION", value_parser = clock::duration_with_unit)]
     every: Duration,
 
     /// The filter's token_lifetime: how long an assertion of the old key may still be used

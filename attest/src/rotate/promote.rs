@@ -89,7 +89,7 @@ pub(super) fn apply(rotation: &mut Rotation, kid: String, fleet: &FleetArgs) -> 
 
 /// The key to promote: the one that was asked for, or else the one that is staged.
 fn chosen(args: &Args, rotation: &Rotation, phase: &Phase) -> anyhow::Result<String> {
-    let (shown, place) = (rotation.shown(), rotation.argument());
+    let (shown, place, fleet) = (rotation.shown(), rotation.argument(), args.fleet.arguments());
     let signer = rotation.ring.signer()?.kid().to_owned();
     if let Some(kid) = &args.kid {
         let there = rotation.ring.entries().iter().any(|entry| entry.kid() == kid && entry.is_private());
@@ -102,9 +102,13 @@ fn chosen(args: &Args, rotation: &Rotation, phase: &Phase) -> anyhow::Result<Str
     match phase {
         Phase::Staged { kids, .. } => the_only(kids),
         Phase::Promoted { .. } => {
-            bail!("nothing is staged: {signer} has been promoted already; next: attest rotate retire {place}")
+            bail!(
+                "nothing is staged: {signer} has been promoted already; next: attest rotate retire {place} --wait {fleet}"
+            )
         }
-        Phase::Settled => bail!("nothing is staged: {shown} has one private key; first: attest rotate stage {place}"),
+        Phase::Settled => {
+            bail!("nothing is staged: {shown} has one private key; first: attest rotate stage {place} {fleet}")
+        }
     }
 }
 

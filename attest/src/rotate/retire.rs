@@ -82,11 +82,13 @@ pub(super) fn done(rotation: &Rotation, old: &[String], notes: Vec<String>) -> D
 
 /// The keys to remove, and since when they do not sign any more.
 fn chosen(args: &Args, rotation: &Rotation) -> anyhow::Result<(Vec<String>, f64)> {
-    let (shown, place) = (rotation.shown(), rotation.argument());
+    let (shown, place, fleet) = (rotation.shown(), rotation.argument(), args.fleet.arguments());
     let signer = rotation.ring.signer()?.kid().to_owned();
     for kid in &args.kid {
         if *kid == signer {
-            bail!("kid {kid} signs; put another key first before you retire it: attest rotate promote {place}");
+            bail!(
+                "kid {kid} signs; put another key first before you retire it: attest rotate promote {place} --wait {fleet}"
+            );
         }
         if !rotation.ring.has(kid) {
             bail!("{shown} has no key with kid {kid}; it has {}", rotation.ring.kids().join(", "));
@@ -98,7 +100,7 @@ fn chosen(args: &Args, rotation: &Rotation) -> anyhow::Result<(Vec<String>, f64)
         Phase::Promoted { old, since } => Ok((old, since)),
         Phase::Staged { kids, .. } => bail!(
             "no promotion is on record: {signer} signs, and {} does not sign yet; first: attest rotate promote \
-             {place}. If you changed the order by hand, name the old key: attest rotate retire {place} --kid KID",
+             {place} --wait {fleet}; if you changed the order by hand, name the old key with --kid KID",
             kids.join(", ")
         ),
         Phase::Settled => bail!("nothing to retire: {shown} has one private key, which signs"),

@@ -40,15 +40,15 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
     let mut rotation = args.place.open()?;
-    let shown = rotation.argument();
+    let (place, fleet) = (rotation.argument(), args.fleet.arguments());
     match rotation.phase()? {
         Phase::Settled => {}
         Phase::Staged { kids, .. } => bail!(
-            "a key is staged already: {} comes after the one that signs; next: attest rotate promote {shown}",
+            "a key is staged already: {} comes after the one that signs; next: attest rotate promote {place} --wait {fleet}",
             kids.join(", ")
         ),
         Phase::Promoted { old, .. } => bail!(
-            "the last rotation is not over: the old key {} is still in the file; next: attest rotate retire {shown}",
+            "the last rotation is not over: the old key {} is still in the file; next: attest rotate retire {place} --wait {fleet}",
             old.join(", ")
         ),
     }

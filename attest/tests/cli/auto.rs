@@ -92,6 +92,12 @@ fn the_next_key_is_due_so_long_after_the_last_promotion() {
 }
 
 #[test]
+fn a_period_without_a_unit_is_refused() {
+    let said = run(&["rotate", "auto", "key.pem", "--every", "30", "--jwks-url", "http://127.0.0.1:1/"]);
+    assert!(said.code == 2 && said.stderr.contains("write 30d for days, or 30s for seconds"), "{}", said.all());
+}
+
+#[test]
 fn a_dry_run_changes_nothing() {
     let keys = Keys::new();
     let proxy = Proxy::new(&keys.keyset());

@@ -305,6 +305,22 @@ fn the_suggested_commands_are_ready_to_paste() {
 }
 
 #[test]
+fn a_refusal_suggests_a_command_with_all_urls() {
+    let keys = Keys::new();
+    let proxy = Proxy::new(&keys.keyset());
+    let fleet = ["--jwks-url", proxy.url.as_str(), "--refresh-time", "0s"];
+    let file = keys.file();
+    let next = |step: &str| format!("attest rotate {step} {file} --wait --jwks-url {} --refresh-time 0s", proxy.url);
+    refused(&rotate("promote", &keys, &fleet), &format!("attest rotate stage {file} --jwks-url {}", proxy.url));
+    done(&rotate("stage", &keys, &fleet));
+    refused(&rotate("stage", &keys, &fleet), &next("promote"));
+    refused(&rotate("retire", &keys, &fleet), &next("promote"));
+    done(&rotate("promote", &keys, &["--now"]));
+    refused(&rotate("stage", &keys, &fleet), &next("retire"));
+    refused(&rotate("promote", &keys, &fleet), &next("retire"));
+}
+
+#[test]
 fn every_proxy_behind_one_name_is_asked() {
     let keys = Keys::new();
     let (a, b) = (Proxy::new(&keys.keyset()), Proxy::new(&keys.keyset()));
