@@ -155,6 +155,10 @@ test-verifiers: prerequisites snippets wasm envoy run-envoy ## Verify in every l
 	@$(say) "test-verifiers: every language verifies through a rotation (a few minutes the first time)"
 	@$(found) RUN_ENVOY="$(run_envoy)" REQUIRE_ALL=$(REQUIRE_ALL) tests/verifiers/run
 
+verifier-caches: prerequisites ## Measure for how long libraries keep a keyset, for docs/verify.md (a minute; fetches them once)
+	@$(say) "verifier-caches: fetching the libraries"
+	@tests/verifiers/caches/run "$(target_dir)/verifier-caches"
+
 servers: prerequisites wasm envoy ## Put lighttpd, Apache, PHP, a WSGI server and nginx around Envoy (scripts/install-servers)
 	@$(say) "servers: real servers behind Envoy and in front of it (a minute)"
 	@$(found) cargo test -p harness --test servers
@@ -272,6 +276,7 @@ e2e e2e-native servers test-matrix crypto-evidence chaos events rotation-proof r
 envoy envoy-without-sign: needs = envoy
 fmt fmt-check lint: needs = rust lint
 compose-test manifests: needs =
+verifier-caches: needs = envoy
 kubernetes-api: needs = rust kubernetes
 check-rules: needs = promtool
 fuzz-smoke: needs = rust fuzz

@@ -62,7 +62,17 @@ impl Fleet {
     pub(crate) fn daemon(&self, every: &str, token_lifetime: &str, more: &[&str]) -> Command {
         let mut command = Command::new(paths::attest());
         command.env_clear().stdin(Stdio::null()).args(["rotate", "auto"]).arg(self.envoys[0].key_file());
-        command.args(["--every", every, "--token-lifetime", token_lifetime, "--refresh-time", "1s", "--stay"]);
+        command.args([
+            "--every",
+            every,
+            "--token-lifetime",
+            token_lifetime,
+            "--refresh-time",
+            "1s",
+            "--cache-time",
+            "2s",
+            "--stay",
+        ]);
         for url in self.urls() {
             command.args(["--jwks-url", &url]);
         }

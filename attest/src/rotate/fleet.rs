@@ -17,11 +17,11 @@ use crate::clock::{self, span};
 use crate::keyset::{Fetched, Fetcher, SourceError, TrustArgs};
 use crate::shell::quoted;
 
-/// The filter's default for `jwks_max_age`.
-const DEFAULT_CACHE_TIME: Duration = Duration::from_secs(60);
+/// Libraries that verify keep a keyset for 5 or 10 minutes, whatever its `max-age` is; docs/verify.md has what each does.
+const CAUTIOUS_CACHE_TIME: Duration = Duration::from_secs(11 * 60);
 /// The filter's default for `signing_key_refresh`.
 const DEFAULT_REFRESH_TIME: Duration = Duration::from_secs(5);
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Proxies that are asked at the same time.
 const AT_ONCE: usize = 16;
@@ -41,7 +41,10 @@ pub(super) struct FleetArgs {
     #[arg(long, value_name = "HOST:ADDRESS", requires = "jwks_urls")]
     connect_to: Vec<ConnectTo>,
 
-    /// How long clients keep a keyset [default: what the proxy's Cache-Control says, else 60s]
+    /// How long clients keep a keyset [default: 11m, or what the proxy's Cache-Control says, if that is longer]
+    ///
+    /// Many libraries do not ask what Cache-Control says, and keep a keyset for 5 or 10 minutes, one for a day. If yours obey it,
+    /// the filter's jwks_max_age is enough.
     #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
     cache_time: Option<Duration>,
 
@@ -60,7 +63,7 @@ pub(super) struct WaitArgs {
     #[arg(long, requires = "jwks_urls")]
     wait: bool,
 
-    /// How long to wait at most [default: 15m]
+    /// How long to wait at most [default: 30m]
     #[arg(long, value_name = "DURATION", value_parser = clock::duration, requires = "wait")]
     timeout: Option<Duration>,
 }
@@ -150,7 +153,7 @@ impl FleetArgs {
 
     /// What to say of a step that was done without a look at any proxy, and perhaps too early.
     pub(super) fn warning(&self, requirement: &Requirement, now: f64) -> Option<String> {
-        let seconds = self.seconds(requirement, DEFAULT_CACHE_TIME.as_secs_f64());
+        let seconds = self.seconds(requirement, 0.0);
         let left = Standing::after(requirement.since, seconds, now).seconds_left()?;
         let warning = format!(
             "no proxy was looked at, and the step before this one is only {} old. With the default times it would \
@@ -165,7 +168,8 @@ impl FleetArgs {
     /// How long the need must have been met at a proxy whose keyset clients keep for so many seconds.
     fn seconds(&self, requirement: &Requirement, cache_seconds: f64) -> f64 {
         let Some(hold) = requirement.hold else { return 0.0 };
-        let cache = self.cache_time.map_or(cache_seconds, |time| time.as_secs_f64());
+        let cautious = || cache_seconds.max(CAUTIOUS_CACHE_TIME.as_secs_f64());
+        let cache = self.cache_time.map_or_else(cautious, |time| time.as_secs_f64());
         cache + self.refresh_time.unwrap_or(DEFAULT_REFRESH_TIME).as_secs_f64() + hold.as_secs_f64()
     }
 
@@ -223,7 +227,7 @@ impl FleetArgs {
         now: f64,
     ) -> Standing {
         let seen = record.proxy(&target.to_string());
-        let cache = fetched.max_age.unwrap_or(DEFAULT_CACHE_TIME).as_secs_f64();
+        let cache = fetched.max_age.unwrap_or_default().as_secs_f64();
         seen.note(&fetched.keyset.kids(), cache, now);
         Standing::of(seen, &requirement.need, self.seconds(requirement, seen.cache_seconds), now)
     }

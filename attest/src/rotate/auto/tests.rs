@@ -50,7 +50,7 @@ impl Run {
     fn new(kind: Kind, seed: u64) -> Self {
         let world = World::new(seed);
         let urls = fleet::URLS.map(|url| ["--jwks-url", url]).concat();
-        let fleet = Line::parse_from([&["attest"], &urls[..]].concat()).fleet;
+        let fleet = Line::parse_from([&["attest", "--cache-time", "60s"], &urls[..]].concat()).fleet;
         let proxies = Proxies::new(world);
         let verifiers = Verifiers::new(world, &proxies);
         Self { world, fleet, proxies, verifiers, tally: Tally::default(), kind }
