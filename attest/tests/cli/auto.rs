@@ -139,6 +139,18 @@ fn a_proxy_that_is_gone_stops_every_step() {
 }
 
 #[test]
+fn proxies_that_hang_are_asked_at_once() {
+    let keys = Keys::new();
+    let hanging = [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let urls = hanging.each_ref().map(|listener| format!("http://{}/keys", listener.local_addr().unwrap()));
+    let fleet = urls.iter().flat_map(|url| ["--jwks-url", url]).chain(["--every", "0s"]).collect::<Vec<_>>();
+    let started = Instant::now();
+    let answer = auto(&keys, &fleet);
+    assert!(answer["proxies"].as_array().unwrap().iter().all(|proxy| proxy["state"] == "unreachable"), "{answer}");
+    assert!(started.elapsed() < Duration::from_secs(20), "each takes 10 s: {:?}", started.elapsed());
+}
+
+#[test]
 fn a_clock_that_was_set_forward_ends_no_wait() {
     let keys = Keys::new();
     let proxy = Proxy::new(&keys.keyset());
