@@ -1,5 +1,6 @@
 //! `attest rotate`: a new signing key in three steps, none of which leaves an assertion that nobody can verify.
 
+mod ask;
 mod auto;
 mod done;
 mod fleet;
@@ -36,7 +37,7 @@ use hold::Hold;
 ///
 /// The file is replaced atomically and keeps its owner, mode and access control list. What attest saw, and when, is kept beside
 /// it in FILE.rotation.json, which holds key IDs, URLs and times, never a key, and is removed by
-/// the last step.
+/// the last step. With --secret the keyring is in a Kubernetes Secret, and the record in an annotation of it.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -48,6 +49,7 @@ Examples:
       --jwks-url http://proxy-b:8080/.well-known/pomerium/jwks.json
   attest rotate retire signing-key.pem --wait --token-lifetime 300s --jwks-url ...
   attest rotate auto signing-key.pem --every 30d --jwks-url ...
+  attest rotate auto --secret envoy/attestation-signing-key --every 30d --jwks-url ...
 
 Exit codes:
   0  the step is done

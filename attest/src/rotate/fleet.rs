@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, ensure};
 use indicatif::MultiProgress;
 
+use super::ask::{self, Answer};
 use super::hold::{Hold, Row};
 use super::interrupt::{Wait, Waiting};
 use super::progress::Progress;
@@ -14,7 +15,7 @@ use super::rotation::Rotation;
 use super::standing::{Need, Standing};
 use super::target::{ConnectTo, ProxyUrl, Target};
 use crate::clock::{self, span};
-use crate::keyset::{Fetched, Fetcher, SourceError, TrustArgs};
+use crate::keyset::{Fetched, Fetcher, TrustArgs};
 use crate::shell::quoted;
 
 /// Libraries that verify keep a keyset for 5 or 10 minutes, whatever its `max-age` is; docs/verify.md has what each does.
@@ -23,8 +24,6 @@ const CAUTIOUS_CACHE_TIME: Duration = Duration::from_secs(11 * 60);
 const DEFAULT_REFRESH_TIME: Duration = Duration::from_secs(5);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 const PAUSE: Duration = Duration::from_secs(1);
-/// Proxies that are asked at the same time.
-const AT_ONCE: usize = 16;
 
 /// The proxies, and how long things take there.
 #[derive(clap::Args)]
@@ -67,9 +66,6 @@ pub(super) struct WaitArgs {
     #[arg(long, value_name = "DURATION", value_parser = clock::duration, requires = "wait")]
     timeout: Option<Duration>,
 }
-
-/// What a proxy publishes, or why that is not known.
-pub(super) type Answer = (Target, Result<Fetched, SourceError>);
 
 /// What a step needs to be safe.
 pub(super) struct Requirement {
@@ -173,31 +169,9 @@ impl FleetArgs {
         cache + self.refresh_time.unwrap_or(DEFAULT_REFRESH_TIME).as_secs_f64() + hold.as_secs_f64()
     }
 
-    /// Asks every proxy once, many at a time: one that does not answer must not keep the others waiting.
+    /// Asks every proxy once.
     pub(super) fn ask(&self, fetcher: &Fetcher) -> Vec<Answer> {
-        let ask = |urls: &[ProxyUrl]| {
-            thread::scope(|scope| {
-                let running: Vec<_> = urls.iter().map(|url| (url, scope.spawn(|| self.ask_at(url, fetcher)))).collect();
-                let join = |(url, thread): (&ProxyUrl, thread::ScopedJoinHandle<'_, Vec<Answer>>)| {
-                    thread.join().unwrap_or_else(|_| vec![unanswered(&Target { url: url.0.clone(), address: None })])
-                };
-                running.into_iter().flat_map(join).collect::<Vec<_>>()
-            })
-        };
-        self.jwks_urls.chunks(AT_ONCE).flat_map(ask).collect()
-    }
-
-    fn ask_at(&self, url: &ProxyUrl, fetcher: &Fetcher) -> Vec<Answer> {
-        let targets = match Target::of(url, &self.connect_to, fetcher) {
-            Ok(targets) => targets,
-            Err(error) => return vec![(Target { url: url.0.clone(), address: None }, Err(error))],
-        };
-        let mut answers = Vec::new();
-        for targets in targets.chunks(AT_ONCE) {
-            answers.extend(fetch_all(fetcher, targets));
-        }
-        leave_out_unroutable(&mut answers);
-        answers
+        ask::all(&self.jwks_urls, &self.connect_to, fetcher)
     }
 
     /// How each proxy stands towards a step, by what it has just answered. What was seen goes into the record.
@@ -253,27 +227,4 @@ impl FleetArgs {
         }
         arguments.join(" ")
     }
-}
-
-/// Addresses of a kind that this machine has no way to are no proxies that it could ask, as long as another of the
-/// same name answers.
-fn leave_out_unroutable(answers: &mut Vec<Answer>) {
-    if answers.iter().any(|(_, answer)| answer.is_ok()) {
-        answers.retain(|(_, answer)| !answer.as_ref().is_err_and(|error| error.no_route));
-    }
-}
-
-fn fetch_all(fetcher: &Fetcher, targets: &[Target]) -> Vec<Answer> {
-    thread::scope(|scope| {
-        let running: Vec<_> =
-            targets.iter().map(|target| (target, scope.spawn(move || target.fetch(fetcher)))).collect();
-        let join = |(target, thread): (&Target, thread::ScopedJoinHandle<'_, _>)| {
-            thread.join().map_or_else(|_| unanswered(target), |answer| (target.clone(), answer))
-        };
-        running.into_iter().map(join).collect()
-    })
-}
-
-fn unanswered(target: &Target) -> Answer {
-    (target.clone(), Err(SourceError::new(format!("cannot fetch {target}"), "run this again")))
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::clock::{self, Clock};
 use crate::new_key::KeyType;
+use crate::rotate::ask::Answer;
 use crate::rotate::done::Done;
-use crate::rotate::fleet::{Answer, FleetArgs, Requirement};
+use crate::rotate::fleet::{FleetArgs, Requirement};
 use crate::rotate::hold::Row;
 use crate::rotate::outlook::{Outlook, Report};
 use crate::rotate::record::{Phase, Settled};

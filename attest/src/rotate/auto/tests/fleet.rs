@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::TOKEN_LIFETIME;
 use super::world::{Version, World};
 use crate::keyset::{Fetched, Keyset, SourceError};
-use crate::rotate::fleet::Answer;
+use crate::rotate::ask::Answer;
 use crate::rotate::target::Target;
 
 pub(super) const URLS: [&str; 3] = ["http://10.0.0.1/keys", "http://10.0.0.2/keys", "http://10.0.0.3/keys"];
