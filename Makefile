@@ -127,6 +127,7 @@ snippets:
 configurations: prerequisites wasm envoy run-envoy ## Have Envoy check every configuration below envoy/
 	@$(say) "configurations: Envoy accepts what is shipped"
 	@scripts/check-configurations "$(envoy)" "$(module)" "$(run_envoy)"
+	@scripts/check-units
 
 # Those of docs/verify.md that need nothing but what everything else here needs.
 verifiers: prerequisites wasm envoy run-envoy
@@ -138,7 +139,7 @@ e2e: prerequisites $(modules) envoy envoy-without-sign run-envoy ## Run the end-
 	@$(found) ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" $(e2e)
 
 # The modules of the end-to-end tests that hold natively, whole. What differs in the others is in docs/native.md.
-holds_natively := actors assertion authorization beyond claims endpoints headers header_names held http2 keys key_text \
+holds_natively := actors assertion authorization beyond claims endpoints events headers header_names held http2 keys key_text \
     routes routes_taken signing slow_clients
 
 e2e-native: prerequisites wasm native envoy envoy-without-sign run-envoy ## Run those that hold natively with the native module
@@ -154,6 +155,10 @@ test-verifiers: prerequisites snippets wasm envoy run-envoy ## Verify in every l
 	@$(say) "test-verifiers: every language verifies through a rotation (a few minutes the first time)"
 	@$(found) RUN_ENVOY="$(run_envoy)" REQUIRE_ALL=$(REQUIRE_ALL) tests/verifiers/run
 
+verifier-caches: prerequisites ## Measure for how long libraries keep a keyset, for docs/verify.md (a minute; fetches them once)
+	@$(say) "verifier-caches: fetching the libraries"
+	@tests/verifiers/caches/run "$(target_dir)/verifier-caches"
+
 servers: prerequisites wasm envoy ## Put lighttpd, Apache, PHP, a WSGI server and nginx around Envoy (scripts/install-servers)
 	@$(say) "servers: real servers behind Envoy and in front of it (a minute)"
 	@$(found) cargo test -p harness --test servers
@@ -168,6 +173,13 @@ compose-test: prerequisites ## Run envoy/docker-compose.yaml for real (skipped w
 manifests: prerequisites ## Check the manifests below envoy/kubernetes against their schemas, and our own schema (needs Node.js)
 	@$(say) "manifests: Kubernetes, Istio and Envoy Gateway know every field"
 	@scripts/check-manifests
+
+kubernetes-api: prerequisites ## Rotate a Secret on a real kube-apiserver (needs Go and kubectl; ten minutes the first time)
+	@$(say) "kubernetes-api: building the server (several minutes the first time)"
+	@cd tests/kubernetes/apiserver && go build -trimpath -o "$(target_dir)/kubernetes/apiserver" .
+	@$(build-tests) --test cli
+	@$(say) "kubernetes-api: rotating a Secret on it (half a minute)"
+	@KUBE_APISERVER="$(target_dir)/kubernetes/apiserver" $(test-of) --test cli real_cluster:: -- --ignored
 
 check-rules: prerequisites ## Check the alert rules with promtool (of Debian's package prometheus)
 	@promtool check rules envoy/observability/rules.yaml
@@ -189,6 +201,31 @@ crypto-evidence: prerequisites $(modules) envoy ## Have 100,000 signatures of ea
 chaos: prerequisites $(modules) envoy ## Break everything under load: nothing arrives unsigned (CHAOS_REQUESTS=200000)
 	@$(say) "chaos: $(or $(CHAOS_REQUESTS),200000) requests (some minutes)"
 	@$(found) CHAOS_REQUESTS=$(or $(CHAOS_REQUESTS),200000) $(e2e) -- chaos:: --nocapture
+
+events: prerequisites wasm native envoy ## Leave the filter without a key 50 times on each host, under load: no answer of 503 (two minutes)
+	@$(say) "events: 50 with each host"
+	@$(found) EVENTS=$(or $(EVENTS),50) $(e2e) -- events:: --nocapture
+	@$(found) HOST=native EVENTS=$(or $(EVENTS),50) $(e2e) -- events:: --nocapture
+
+updates: prerequisites wasm native envoy ## Update the configuration 4,000 times on each host under load: what it costs for good (ten minutes)
+	@$(say) "updates: $(or $(UPDATES),4000) with each host"
+	@$(found) UPDATES=$(or $(UPDATES),4000) $(e2e) -- updates:: --ignored --nocapture
+	@$(found) HOST=native UPDATES=$(or $(UPDATES),4000) $(e2e) -- updates:: --ignored --nocapture
+
+rotation-proof: prerequisites wasm native envoy ## Rotate 1,000 times at simulated time, and for real: nothing fails to verify (ten minutes)
+	@$(say) "rotation-proof: building it (a few minutes the first time)"
+	@cargo test --quiet --profile tools -p attest --bin attest --no-run
+	@$(say) "rotation-proof: $(or $(ROTATIONS),1000) rotations of a file and of a Secret at simulated time"
+	@ROTATIONS=$(or $(ROTATIONS),1000) cargo test --profile tools -p attest --bin attest auto::tests:: -- --nocapture
+	@$(say) "rotation-proof: 40 rotations at compressed time, real daemons killed by SIGKILL"
+	@$(build-tests) --test cli
+	@ROTATIONS=40 $(test-of) --test cli daemons -- --nocapture
+	@$(say) "rotation-proof: 20 rotations of three real Envoys on either host"
+	@$(found) FLEET_ROTATIONS=20 $(e2e) -- fleet:: --nocapture
+	@$(found) HOST=native FLEET_ROTATIONS=20 $(e2e) -- fleet:: --nocapture
+
+rotation-story: prerequisites $(modules) envoy run-envoy ## A fleet, a daemon, a proxy that is gone, two new keys; writes docs/rotation.md (two minutes)
+	@$(found) STORY_TO="$(or $(STORY_TO),$(CURDIR)/docs)" $(e2e) -- story:: --ignored --nocapture
 
 soak: prerequisites $(modules) envoy run-envoy ## Rotate keys under steady load for an hour (SOAK_MINUTES=60); writes docs/soak.md
 	@$(say) "soak: a rotation step a minute, for $(or $(SOAK_MINUTES),60) minutes"
@@ -235,10 +272,12 @@ prerequisites:
 	@ENVOY_VERSION=$(ENVOY_VERSION) scripts/check-prerequisites $(needs)
 needs = rust
 demo run login configurations verifiers test-verifiers test-login bench: needs = rust envoy
-e2e e2e-native servers test-matrix crypto-evidence chaos soak: needs = rust envoy openssl
+e2e e2e-native servers test-matrix crypto-evidence chaos events rotation-proof rotation-story soak updates: needs = rust envoy openssl
 envoy envoy-without-sign: needs = envoy
 fmt fmt-check lint: needs = rust lint
 compose-test manifests: needs =
+verifier-caches: needs = envoy
+kubernetes-api: needs = rust kubernetes
 check-rules: needs = promtool
 fuzz-smoke: needs = rust fuzz
 test: needs = rust lint envoy openssl

@@ -7,9 +7,31 @@ pub(crate) fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// Which boot this is, and by how many seconds the wall clock is ahead of the time since then. As long as the machine is up,
-/// only a clock that was set changes that.
-pub(crate) fn ahead_of_boot() -> Option<(String, f64)> {
+/// What a rotation is timed by.
+pub(crate) trait Clock {
+    /// Seconds since 1970, with their fraction.
+    fn now(&self) -> f64;
+
+    /// Which boot this is, and by how many seconds the wall clock is ahead of the time since then. As long as the machine is
+    /// up, only a clock that was set changes that.
+    fn ahead_of_boot(&self) -> Option<(String, f64)>;
+}
+
+/// The clock of this machine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> f64 {
+        now()
+    }
+
+    fn ahead_of_boot(&self) -> Option<(String, f64)> {
+        ahead_of_boot()
+    }
+}
+
+fn ahead_of_boot() -> Option<(String, f64)> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let up = Duration::new(up.tv_sec.try_into().ok()?, up.tv_nsec.try_into().ok()?);
@@ -74,15 +96,33 @@ pub(crate) fn relative(then: f64, now: f64) -> String {
 const LONGEST: f64 = 10.0 * 366.0 * 86_400.0;
 
 /// A duration of the command line: seconds, like `300` or `0.5`, or numbers with units, like `300s`, `5m`, `1h30m`,
-/// `30d` or `2 weeks`.
+/// `30d` or `2 weeks`. It may be in quotes, as in a configuration.
 ///
 /// # Errors
 /// A sentence that says what is allowed.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    seconds_in(text.trim())
+    seconds_in(unquoted(text.trim()).trim())
         .filter(|seconds| (0.0..=LONGEST).contains(seconds))
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .ok_or_else(|| "not a duration; write one like 300s, 5m, 1h30m or 30d, or a number of seconds".to_owned())
+}
+
+/// As [`duration`], but a number needs a unit: where days are usual, `30` is no half a minute.
+///
+/// # Errors
+/// A sentence that says what is allowed.
+pub(crate) fn duration_with_unit(text: &str) -> Result<Duration, String> {
+    match number(unquoted(text.trim()).trim()) {
+        Some(number) if number > 0.0 => {
+            Err(format!("it has no unit; write {number}d for days, or {number}s for seconds"))
+        }
+        _ => duration(text),
+    }
+}
+
+fn unquoted(text: &str) -> &str {
+    let inner = |quote| text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote));
+    inner('"').or_else(|| inner('\'')).unwrap_or(text)
 }
 
 fn seconds_in(text: &str) -> Option<f64> {
@@ -184,15 +224,38 @@ mod tests {
             ("2w", 1_209_600.0),
             ("1.5h", 5400.0),
             ("0", 0.0),
+            ("\"300s\"", 300.0),
+            ("'1h'", 3600.0),
         ] {
             let read = duration(text).unwrap();
             assert_eq!(read.as_secs_f64(), seconds, "{text}");
             assert_eq!(duration(&written(read)), Ok(read), "{text}");
         }
-        for text in
-            ["", " ", "s", "-1s", "1y", "1e3", "inf", "NaN", "1.2.3", "é", "99999999999999999999", "5m3", "1h-3m"]
-        {
+        for text in [
+            "",
+            " ",
+            "s",
+            "-1s",
+            "1y",
+            "1e3",
+            "inf",
+            "NaN",
+            "1.2.3",
+            "é",
+            "99999999999999999999",
+            "5m3",
+            "1h-3m",
+            "\"5m",
+            "\"",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_without_a_unit_is_refused_where_days_are_usual() {
+        assert_eq!(duration_with_unit("30").unwrap_err(), "it has no unit; write 30d for days, or 30s for seconds");
+        assert_eq!(duration_with_unit("30d"), duration("30d"));
+        assert_eq!(duration_with_unit("0"), Ok(Duration::ZERO));
     }
 }

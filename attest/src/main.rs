@@ -15,6 +15,7 @@ mod manual;
 mod new_key;
 mod private_file;
 mod rotate;
+mod shell;
 mod terminal;
 mod upstream;
 mod verify;
@@ -118,15 +119,19 @@ fn without_error_numbers(text: &str) -> String {
 fn report_usage(error: &clap::Error, json: bool) -> ExitCode {
     if json && error.use_stderr() {
         let text = error.render().to_string();
-        let (problem, usage) = text.split_once("\n\nUsage:").unwrap_or((&text, ""));
-        let problem =
-            problem.strip_prefix("error: ").unwrap_or(problem).split_whitespace().collect::<Vec<_>>().join(" ");
-        let usage = usage.lines().next().unwrap_or_default().trim();
-        let _ = terminal::print_json(&serde_json::json!({ "error": problem, "usage": usage }));
+        let _ = terminal::print_json(&usage_json(&text));
     } else {
         let _ = error.print();
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// What clap says in several paragraphs, apart.
+fn usage_json(text: &str) -> serde_json::Value {
+    let text = text.split_once("\n\nFor more information").map_or(text, |(text, _)| text);
+    let (problem, usage) = text.split_once("\n\nUsage:").unwrap_or((text, ""));
+    let problem = problem.strip_prefix("error: ").unwrap_or(problem).split_whitespace().collect::<Vec<_>>().join(" ");
+    serde_json::json!({ "error": problem, "usage": usage.lines().next().unwrap_or_default().trim() })
 }
 
 #[cfg(test)]
@@ -137,6 +142,14 @@ mod tests {
     fn errors_have_no_error_numbers() {
         let text = "cannot read a: No such file or directory (os error 2); try b: Denied (os error 13)";
         assert_eq!(without_error_numbers(text), "cannot read a: No such file or directory; try b: Denied");
+    }
+
+    #[test]
+    fn usage_errors_are_taken_apart() {
+        let text = "error: bad\n  [possible values: a]\n\nUsage: attest X\n\nFor more information, try '--help'.\n";
+        assert_eq!(usage_json(text), serde_json::json!({ "error": "bad [possible values: a]", "usage": "attest X" }));
+        let text = "error: bad\n\nFor more information, try '--help'.\n";
+        assert_eq!(usage_json(text), serde_json::json!({ "error": "bad", "usage": "" }));
     }
 
     #[test]

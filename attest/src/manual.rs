@@ -15,7 +15,7 @@ Examples:
   attest man | man -l -
   attest man --out /usr/local/share/man/man1")]
 pub(crate) struct Args {
-    /// Write attest.1, attest-rotate.1 and so on into this directory
+    /// Write attest.1, attest-rotate.1 and so on into this directory; - prints the page of attest itself
     #[arg(short, long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
-    match &args.out {
+    match args.out.as_ref().filter(|directory| !input::is_standard_input(directory)) {
         Some(directory) => {
             let written = clap_mangen::generate_to(command, directory);
             written.map_err(|error| anyhow!("cannot write to {}: {}", directory.display(), input::reason(&error)))?;

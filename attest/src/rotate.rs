@@ -1,29 +1,27 @@
 //! `attest rotate`: a new signing key in three steps, none of which leaves an assertion that nobody can verify.
 
+mod ask;
 mod auto;
+mod done;
 mod fleet;
 mod hold;
 mod interrupt;
 mod outlook;
 mod piece;
+mod place;
 mod progress;
 mod promote;
 mod record;
 mod retire;
 mod ring;
+mod rotation;
 mod stage;
 mod standing;
+mod store;
 mod target;
 
-use std::path::PathBuf;
-
-use serde_json::json;
-
-use crate::terminal::{Rows, Stream};
-use crate::{Outcome, terminal};
+use crate::Outcome;
 use hold::Hold;
-use record::Record;
-use ring::Ring;
 
 /// Replace the signing key of a key file, in three safe steps or by itself
 ///
@@ -39,7 +37,7 @@ use ring::Ring;
 ///
 /// The file is replaced atomically and keeps its owner, mode and access control list. What attest saw, and when, is kept beside
 /// it in FILE.rotation.json, which holds key IDs, URLs and times, never a key, and is removed by
-/// the last step.
+/// the last step. With --secret the keyring is in a Kubernetes Secret, and the record in an annotation of it.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -51,6 +49,7 @@ Examples:
       --jwks-url http://proxy-b:8080/.well-known/pomerium/jwks.json
   attest rotate retire signing-key.pem --wait --token-lifetime 300s --jwks-url ...
   attest rotate auto signing-key.pem --every 30d --jwks-url ...
+  attest rotate auto --secret envoy/attestation-signing-key --every 30d --jwks-url ...
 
 Exit codes:
   0  the step is done
@@ -89,75 +88,5 @@ pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Outcome> {
             }
             Err(error) => Err(error),
         },
-    }
-}
-
-/// The key file of a rotation, locked, with what is known of the rotation so far.
-struct Rotation {
-    file: PathBuf,
-    ring: Ring,
-    record: Record,
-}
-
-impl Rotation {
-    fn open(file: &std::path::Path) -> anyhow::Result<Self> {
-        let ring = Ring::open(file)?;
-        let record = Record::read(ring.path())?;
-        Ok(Self { file: file.to_owned(), ring, record })
-    }
-
-    /// The file as the user named it, for the commands that are suggested.
-    fn shown(&self) -> String {
-        terminal::plain(&self.file.display().to_string())
-    }
-
-    /// Which key signs, and which others there are.
-    fn state(&self) -> String {
-        let kids = self.ring.kids();
-        let shown = self.shown();
-        match kids.split_first() {
-            Some((signer, [])) => format!("in {shown}, {signer} signs, and there is no other key"),
-            Some((signer, others)) => format!("in {shown}, {signer} signs, and {} is published too", others.join(", ")),
-            None => format!("{shown} has no key"),
-        }
-    }
-}
-
-/// A step that was done.
-struct Done {
-    step: &'static str,
-    /// The key that the step was about.
-    kid: String,
-    /// The published keys, the signer first.
-    kids: Vec<String>,
-    file: String,
-    summary: String,
-    next: String,
-    notes: Vec<String>,
-}
-
-impl Done {
-    fn print(&self, json: bool) -> std::io::Result<()> {
-        for note in &self.notes {
-            terminal::remark(&format!("{} {note}", Stream::Stderr.warn("note:")));
-        }
-        if json {
-            return terminal::print_json(&json!({
-                "done": true,
-                "step": self.step,
-                "kid": self.kid,
-                "file": self.file,
-                "signer": self.kids.first(),
-                "published": self.kids,
-                "next": self.next,
-            }));
-        }
-        let mut rows = Rows::default();
-        rows.push("kid", self.kid.as_str()).push("signs", self.kids.first().map_or("", String::as_str));
-        for kid in self.kids.iter().skip(1) {
-            rows.push("published", kid.as_str());
-        }
-        rows.push("next", self.next.as_str());
-        terminal::print(&format!("{}\n{}", Stream::Stdout.good(&self.summary), rows.text(Stream::Stdout)))
     }
 }

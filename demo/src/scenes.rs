@@ -133,10 +133,10 @@ fn rotated(demo: &Demo<'_>, screen: &mut Screen, cookie: &str) -> anyhow::Result
     screen.typed(&format!("attest rotate stage {file}"))?;
     let new = rotate(demo, &["stage"], &[])?;
     screen.row("new key", &format!("kid {new}"))?;
-    screen.typed(&format!("attest rotate promote {file} --wait --jwks-url {}", demo.keyset_url()))?;
+    screen.typed(&format!("attest rotate promote {file} --wait --cache-time 2s --jwks-url {}", demo.keyset_url()))?;
     rotate(
         demo,
-        &["promote", "--wait", "--refresh-time", "1s", "--timeout", "30s"],
+        &["promote", "--wait", "--cache-time", "2s", "--refresh-time", "1s", "--timeout", "30s"],
         &["--jwks-url", &demo.keyset_url()],
     )?;
     let received = until_all_workers_sign_with(demo, &new, cookie)?;

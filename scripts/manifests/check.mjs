@@ -12,7 +12,11 @@ import { parseAllDocuments } from "yaml";
 const KINDS = {
   "apps/v1 Deployment": "kubernetes-models/apps/v1/Deployment",
   "v1 ConfigMap": "kubernetes-models/v1/ConfigMap",
+  "batch/v1 CronJob": "kubernetes-models/batch/v1/CronJob",
   "v1 Service": "kubernetes-models/v1/Service",
+  "v1 ServiceAccount": "kubernetes-models/v1/ServiceAccount",
+  "rbac.authorization.k8s.io/v1 Role": "kubernetes-models/rbac.authorization.k8s.io/v1/Role",
+  "rbac.authorization.k8s.io/v1 RoleBinding": "kubernetes-models/rbac.authorization.k8s.io/v1/RoleBinding",
   "policy/v1 PodDisruptionBudget": "kubernetes-models/policy/v1/PodDisruptionBudget",
   "extensions.istio.io/v1alpha1 WasmPlugin": "@kubernetes-models/istio/extensions.istio.io/v1alpha1/WasmPlugin",
   "networking.istio.io/v1alpha3 EnvoyFilter": "@kubernetes-models/istio/networking.istio.io/v1alpha3/EnvoyFilter",

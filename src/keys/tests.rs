@@ -16,6 +16,7 @@ fn keys_of_every_tool_are_read() {
         (file!("certtool-pkcs8.pem"), "e7f8bdaf7c17b049b307628adcd592218ecc8666e02fa76597abff33774ea6c6"),
         (file!("certtool-rsa.pem"), "53210a96697f466f3ad5c277a38334058fe9e1d038fd05843f5748d29730adf7"),
         (file!("cfssl.pem"), "7d5d2e44159b6642054afd55b4cce72b2cdbfb6f599911fae8aec89199d9ac42"),
+        (file!("kubernetes-data.b64"), "77afb5561cfe4474aa787bf0cce2b7757efa611ee314153608b3cfbbb2a03c65"),
         (file!("keytool.pem"), "6b8d6fb20be31de54ec754651c9a4e357fe2d0ea978dd47c17d25729eeb8bbd3"),
         (file!("openssl-ecparam.pem"), "b546af906d1ecea5fb6dbffb16077f8da204b7e544704692edba26edd74ca948"),
         (file!("openssl-genpkey.pem"), "77afb5561cfe4474aa787bf0cce2b7757efa611ee314153608b3cfbbb2a03c65"),
@@ -24,6 +25,8 @@ fn keys_of_every_tool_are_read() {
         (file!("ssh-keygen-pem.pem"), "78b52d71deaedf9f81cfafddc468b32ad0a306aaeaea6d346b2f0973df8dffed"),
         (file!("ssh-keygen-pkcs8.pem"), "8212aa6b19a4be25cd0259fbae90190382b81b2c30635b4575452c839f23341a"),
         (file!("ssh-keygen-rsa.pem"), "36c98b1f9e38563c9d738c2adda5ee4d8885d7f2048abfbe2895ca14245a0b00"),
+        (file!("step.pem"), "9d06a5c806d656e043e43c15e4fab0486f63ff14659ed5b7a95259f300b50197"),
+        (file!("windows-crlf.pem"), "b546af906d1ecea5fb6dbffb16077f8da204b7e544704692edba26edd74ca948"),
         (file!("windows-utf8-bom.pem"), "77afb5561cfe4474aa787bf0cce2b7757efa611ee314153608b3cfbbb2a03c65"),
     ] {
         match Keyring::parse(text) {
@@ -36,6 +39,7 @@ fn keys_of_every_tool_are_read() {
 #[test]
 fn files_that_hold_no_usable_key_say_what_to_do() {
     for ((name, text), cure) in [
+        (file!("cfssl.json"), "real line breaks"),
         (file!("cloud.json"), "real line breaks"),
         (file!("keytool.p12"), "openssl pkcs12 -nocerts -nodes"),
         (file!("keytool-and-certificate.pem"), "block 2 (CERTIFICATE): a certificate, which is no key; leave it out"),
@@ -45,6 +49,8 @@ fn files_that_hold_no_usable_key_say_what_to_do() {
         (file!("openssl-explicit-pkcs8.pem"), "openssl ec -param_enc named_curve"),
         (file!("openssl-key-and-certificate.pem"), "leave it out"),
         (file!("ssh-keygen.pem"), "ssh-keygen -p -m PKCS8"),
+        (file!("step-encrypted.pem"), "block 1 (EC PRIVATE KEY): an encrypted key; decrypt it first"),
+        (file!("step-jwk.json"), "real line breaks"),
         (file!("windows-utf16.pem"), "UTF-16 text; save it as UTF-8"),
     ] {
         match Keyring::parse(text) {

@@ -35,10 +35,14 @@ mod control_plane;
 mod dashboards;
 /// The paths that the filter answers itself.
 mod endpoints;
+/// Fifty times without a key for a moment, and nobody is refused.
+mod events;
 /// Whatever bytes a client sends, no worker falls.
 mod failure;
 /// What other features of Envoy do to an assertion, by the configurations of docs/envoy-features.md.
 mod features;
+/// A fleet whose key is replaced by itself.
+mod fleet;
 /// The forms that a setting may have.
 mod forms;
 /// A claim header with any byte in its name.
@@ -87,6 +91,10 @@ mod slow_clients;
 mod soak;
 /// Forged headers under every alias, in trailers, on upgrades and internal redirects.
 mod spoofing;
+/// An operator's story, and its document.
+mod story;
+/// Thousands of configuration updates.
+mod updates;
 /// What this Envoy can do, found out and not looked up.
 mod versions;
 /// An identity names somebody; all else is nobody.

@@ -6,24 +6,24 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, ensure};
 use indicatif::MultiProgress;
 
-use super::Rotation;
+use super::ask::{self, Answer};
 use super::hold::{Hold, Row};
 use super::interrupt::{Wait, Waiting};
 use super::progress::Progress;
 use super::record::Record;
+use super::rotation::Rotation;
 use super::standing::{Need, Standing};
 use super::target::{ConnectTo, ProxyUrl, Target};
 use crate::clock::{self, span};
-use crate::keyset::{Fetched, Fetcher, SourceError, TrustArgs};
+use crate::keyset::{Fetched, Fetcher, TrustArgs};
+use crate::shell::quoted;
 
-/// The filter's default for `jwks_max_age`.
-const DEFAULT_CACHE_TIME: Duration = Duration::from_secs(60);
+/// Libraries that verify keep a keyset for 5 or 10 minutes, whatever its `max-age` is; docs/verify.md has what each does.
+const CAUTIOUS_CACHE_TIME: Duration = Duration::from_secs(11 * 60);
 /// The filter's default for `signing_key_refresh`.
 const DEFAULT_REFRESH_TIME: Duration = Duration::from_secs(5);
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 const PAUSE: Duration = Duration::from_secs(1);
-/// Proxies that are asked at the same time.
-const AT_ONCE: usize = 16;
 
 /// The proxies, and how long things take there.
 #[derive(clap::Args)]
@@ -40,7 +40,10 @@ pub(super) struct FleetArgs {
     #[arg(long, value_name = "HOST:ADDRESS", requires = "jwks_urls")]
     connect_to: Vec<ConnectTo>,
 
-    /// How long clients keep a keyset [default: what the proxy's Cache-Control says, else 60s]
+    /// How long clients keep a keyset [default: 11m, or what the proxy's Cache-Control says, if that is longer]
+    ///
+    /// Many libraries do not ask what Cache-Control says, and keep a keyset for 5 or 10 minutes, one for a day. If yours obey it,
+    /// the filter's jwks_max_age is enough.
     #[arg(long, value_name = "DURATION", value_parser = clock::duration)]
     cache_time: Option<Duration>,
 
@@ -59,7 +62,7 @@ pub(super) struct WaitArgs {
     #[arg(long, requires = "jwks_urls")]
     wait: bool,
 
-    /// How long to wait at most [default: 15m]
+    /// How long to wait at most [default: 30m]
     #[arg(long, value_name = "DURATION", value_parser = clock::duration, requires = "wait")]
     timeout: Option<Duration>,
 }
@@ -118,9 +121,10 @@ impl FleetArgs {
         });
         let mut display = Progress::new(progress.clone());
         loop {
-            rotation.record.follow_clock();
-            let rows = self.look(&fetcher, requirement, &mut rotation.record);
-            rotation.record.save()?;
+            rotation.record.follow_clock(rotation.clock);
+            let answers = self.ask(&fetcher);
+            let rows = self.judge(answers, requirement, &mut rotation.record, rotation.clock.now());
+            rotation.remember()?;
             if rows.iter().all(|row| row.standing == Standing::Ready) {
                 return Ok(());
             }
@@ -144,13 +148,13 @@ impl FleetArgs {
     }
 
     /// What to say of a step that was done without a look at any proxy, and perhaps too early.
-    pub(super) fn warning(&self, requirement: &Requirement) -> Option<String> {
-        let seconds = self.seconds(requirement, DEFAULT_CACHE_TIME.as_secs_f64());
-        let left = Standing::after(requirement.since, seconds, clock::now()).seconds_left()?;
+    pub(super) fn warning(&self, requirement: &Requirement, now: f64) -> Option<String> {
+        let seconds = self.seconds(requirement, 0.0);
+        let left = Standing::after(requirement.since, seconds, now).seconds_left()?;
         let warning = format!(
             "no proxy was looked at, and the step before this one is only {} old. With the default times it would \
              have been safe in {}: {}",
-            span((clock::now() - requirement.since).max(0.0)),
+            span((now - requirement.since).max(0.0)),
             span(left),
             requirement.because
         );
@@ -160,48 +164,44 @@ impl FleetArgs {
     /// How long the need must have been met at a proxy whose keyset clients keep for so many seconds.
     fn seconds(&self, requirement: &Requirement, cache_seconds: f64) -> f64 {
         let Some(hold) = requirement.hold else { return 0.0 };
-        let cache = self.cache_time.map_or(cache_seconds, |time| time.as_secs_f64());
+        let cautious = || cache_seconds.max(CAUTIOUS_CACHE_TIME.as_secs_f64());
+        let cache = self.cache_time.map_or_else(cautious, |time| time.as_secs_f64());
         cache + self.refresh_time.unwrap_or(DEFAULT_REFRESH_TIME).as_secs_f64() + hold.as_secs_f64()
     }
 
-    /// Looks at every proxy once. What is seen goes into the record.
-    pub(super) fn look(&self, fetcher: &Fetcher, requirement: &Requirement, record: &mut Record) -> Vec<Row> {
-        self.jwks_urls.iter().flat_map(|url| self.look_at(url, fetcher, requirement, record)).collect()
+    /// Asks every proxy once.
+    pub(super) fn ask(&self, fetcher: &Fetcher) -> Vec<Answer> {
+        ask::all(&self.jwks_urls, &self.connect_to, fetcher)
     }
 
-    fn look_at(&self, url: &ProxyUrl, fetcher: &Fetcher, requirement: &Requirement, record: &mut Record) -> Vec<Row> {
-        let targets = match Target::of(url, &self.connect_to, fetcher) {
-            Ok(targets) => targets,
-            Err(error) => {
-                return vec![Row { target: Target { url: url.0.clone(), address: None }, standing: error.into() }];
-            }
-        };
-        let mut answers = Vec::new();
-        for targets in targets.chunks(AT_ONCE) {
-            answers.extend(fetch_all(fetcher, targets));
-        }
-        leave_out_unroutable(&mut answers);
-        let judge = |(target, answer)| {
-            let standing = self.judge(&target, answer, requirement, record);
+    /// How each proxy stands towards a step, by what it has just answered. What was seen goes into the record.
+    pub(super) fn judge(
+        &self,
+        answers: Vec<Answer>,
+        requirement: &Requirement,
+        record: &mut Record,
+        now: f64,
+    ) -> Vec<Row> {
+        let judge = |(target, answer): Answer| {
+            let standing = match answer {
+                Ok(fetched) => self.standing(&target, &fetched, requirement, record, now),
+                Err(error) => error.into(),
+            };
             Row { target, standing }
         };
         answers.into_iter().map(judge).collect()
     }
 
-    fn judge(
+    fn standing(
         &self,
         target: &Target,
-        answer: Result<Fetched, SourceError>,
+        fetched: &Fetched,
         requirement: &Requirement,
         record: &mut Record,
+        now: f64,
     ) -> Standing {
-        let fetched = match answer {
-            Ok(fetched) => fetched,
-            Err(error) => return error.into(),
-        };
-        let now = clock::now();
         let seen = record.proxy(&target.to_string());
-        let cache = fetched.max_age.unwrap_or(DEFAULT_CACHE_TIME).as_secs_f64();
+        let cache = fetched.max_age.unwrap_or_default().as_secs_f64();
         seen.note(&fetched.keyset.kids(), cache, now);
         Standing::of(seen, &requirement.need, self.seconds(requirement, seen.cache_seconds), now)
     }
@@ -227,33 +227,4 @@ impl FleetArgs {
         }
         arguments.join(" ")
     }
-}
-
-/// A word as a shell reads it.
-pub(super) fn quoted(word: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=,@%+[]".contains(character);
-    if !word.is_empty() && word.chars().all(plain) && !word.contains(['[', ']']) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-/// Addresses of a kind that this machine has no way to are no proxies that it could ask, as long as another of the
-/// same name answers.
-fn leave_out_unroutable(answers: &mut Vec<(Target, Result<Fetched, SourceError>)>) {
-    if answers.iter().any(|(_, answer)| answer.is_ok()) {
-        answers.retain(|(_, answer)| !answer.as_ref().is_err_and(|error| error.no_route));
-    }
-}
-
-fn fetch_all(fetcher: &Fetcher, targets: &[Target]) -> Vec<(Target, Result<Fetched, SourceError>)> {
-    thread::scope(|scope| {
-        let running: Vec<_> =
-            targets.iter().map(|target| (target, scope.spawn(move || target.fetch(fetcher)))).collect();
-        let gone = |target: &Target| SourceError::new(format!("cannot fetch {target}"), "run this again");
-        let join = |(target, thread): (&Target, thread::ScopedJoinHandle<'_, _>)| {
-            (target.clone(), thread.join().unwrap_or_else(|_| Err(gone(target))))
-        };
-        running.into_iter().map(join).collect()
-    })
 }

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::done::Done;
 use super::hold::{self, Row};
-use super::{Done, Rotation};
+use super::rotation::Rotation;
+use super::standing::Standing;
 use crate::clock;
 use crate::terminal::{self, Stream};
 
@@ -14,7 +16,7 @@ pub(super) enum Outlook {
     /// It would have been done.
     Would { step: &'static str, rows: Vec<Row> },
     /// It is too early for it.
-    NotDue { step: &'static str, seconds_left: f64 },
+    NotDue { step: &'static str, seconds_left: f64, rows: Vec<Row> },
     /// It is due, and not safe yet.
     Held { step: &'static str, because: &'static str, rows: Vec<Row> },
     /// Somebody else works on the file.
@@ -38,6 +40,16 @@ impl Report {
         Self { outlook: Outlook::Busy, state, kids: Vec::new() }
     }
 
+    /// The published keys, the signer first; empty where they are not known.
+    pub(super) fn kids(&self) -> &[String] {
+        &self.kids
+    }
+
+    /// A word for scripts.
+    pub(super) fn code(&self) -> &'static str {
+        self.gist().0
+    }
+
     /// Whether there is news in this report for somebody who has read the other.
     pub(super) fn tells_more_than(&self, other: &Self) -> bool {
         matches!(self.outlook, Outlook::Done(_)) || self.gist() != other.gist()
@@ -50,7 +62,7 @@ impl Report {
         match &self.outlook {
             Outlook::Done(done) => ("done", Some(done.step), Vec::new()),
             Outlook::Would { step, rows } => ("would", Some(step), standings(rows)),
-            Outlook::NotDue { step, .. } => ("not_due", Some(step), Vec::new()),
+            Outlook::NotDue { step, rows, .. } => ("not_due", Some(step), standings(rows)),
             Outlook::Held { step, rows, .. } => ("held", Some(step), standings(rows)),
             Outlook::Busy => ("busy", None, Vec::new()),
         }
@@ -63,10 +75,13 @@ impl Report {
         match &self.outlook {
             Outlook::Done(done) => done.print(false),
             Outlook::Would { step, .. } => terminal::print(&format!("{step} is due, and safe; {}\n", self.state)),
-            Outlook::NotDue { step, seconds_left } => {
+            Outlook::NotDue { step, seconds_left, rows } => {
                 let when = clock::utc(clock::now() + seconds_left).unwrap_or_default();
                 let left = clock::span(*seconds_left);
-                terminal::print(&format!("nothing is due: {step} comes in {left}, {when}; {}\n", self.state))
+                let trouble = rows.iter().filter(|row| row.standing != Standing::Ready);
+                let lines: Vec<String> = trouble.map(|row| format!("  {}\n", row.line())).collect();
+                let text = format!("nothing is due: {step} comes in {left}, {when}; {}\n", self.state);
+                terminal::print(&format!("{text}{}", lines.concat()))
             }
             Outlook::Held { step, because, rows } => {
                 let lines: Vec<String> = rows.iter().map(|row| format!("  {}\n", row.line())).collect();
@@ -82,7 +97,7 @@ impl Report {
         let (rows, seconds_left, because) = match &self.outlook {
             Outlook::Would { rows, .. } => (rows.as_slice(), Some(0.0), None),
             Outlook::Held { because, rows, .. } => (rows.as_slice(), hold::seconds_left(rows), Some(*because)),
-            Outlook::NotDue { seconds_left, .. } => (&[][..], Some(seconds_left.ceil()), None),
+            Outlook::NotDue { seconds_left, rows, .. } => (rows.as_slice(), Some(seconds_left.ceil()), None),
             Outlook::Done(_) | Outlook::Busy => (&[][..], None, None),
         };
         let done = matches!(self.outlook, Outlook::Done(_));

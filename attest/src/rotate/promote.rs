@@ -1,15 +1,15 @@
 //! `attest rotate promote`: the new key signs, and the old one is still published.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
 
-use super::fleet::{FleetArgs, Requirement, WaitArgs, quoted};
-use super::record::{Phase, Promoted};
+use super::done::Done;
+use super::fleet::{FleetArgs, Requirement, WaitArgs};
+use super::place::PlaceArgs;
+use super::record::{Phase, Promoted, Staged};
+use super::rotation::Rotation;
 use super::standing::Need;
-use super::{Done, Rotation};
-use crate::clock;
 
 /// Step 2: let the staged key sign
 ///
@@ -17,8 +17,8 @@ use crate::clock;
 /// know the key when the first assertion signed with it arrives.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The key file
-    file: PathBuf,
+    #[command(flatten)]
+    place: PlaceArgs,
 
     /// Which key, by its ID; needed only where more than one could be meant, or to go back to the old key
     #[arg(long, value_name = "KID")]
@@ -36,17 +36,17 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
-    let mut rotation = Rotation::open(&args.file)?;
-    let phase = rotation.record.phase(&rotation.ring)?;
+    let mut rotation = args.place.open()?;
+    let phase = rotation.phase()?;
     let since = match &phase {
         Phase::Staged { since, .. } | Phase::Promoted { since, .. } => *since,
-        Phase::Settled => rotation.ring.changed()?,
+        Phase::Settled => rotation.changed()?,
     };
     let kid = chosen(args, &rotation, &phase)?;
     args.fleet.must_be_named(args.now)?;
     let requirement = requirement(&kid, since);
     args.fleet.ensure(&requirement, &args.wait, &mut rotation, json)?;
-    let warning = args.fleet.warning(&requirement);
+    let warning = args.fleet.warning(&requirement, rotation.clock.now());
     let mut done = apply(&mut rotation, kid, &args.fleet)?;
     done.notes.extend(warning);
     Ok(done)
@@ -66,25 +66,31 @@ pub(super) fn requirement(kid: &str, since: f64) -> Requirement {
 /// Does the step.
 pub(super) fn apply(rotation: &mut Rotation, kid: String, fleet: &FleetArgs) -> anyhow::Result<Done> {
     let old = rotation.ring.signer()?.kid().to_owned();
+    let staged = rotation.record.staged.as_ref();
+    if staged.is_none_or(|staged| staged.kid != kid || staged.signer != old) {
+        // Killed after the keyring is written and before the record is, the next run must know which of the two keys is old.
+        rotation.record.staged = Some(Staged { kid: kid.clone(), signer: old.clone(), at: rotation.clock.now() });
+        rotation.remember()?;
+    }
     rotation.ring.put_first(&kid)?;
-    let saved = rotation.ring.save()?;
     rotation.record.staged = None;
-    rotation.record.promoted = Some(Promoted { kid: kid.clone(), old: vec![old], at: clock::now() });
-    rotation.record.save()?;
+    rotation.record.promoted = Some(Promoted { kid: kid.clone(), old: vec![old], at: rotation.clock.now() });
+    let notes = rotation.save()?;
     Ok(Done {
         step: "promote",
         kid,
         kids: rotation.ring.kids(),
-        file: rotation.shown(),
+        file: rotation.shown().to_owned(),
         summary: "promoted: the new key signs, and the old one is still published".to_owned(),
-        next: format!("attest rotate retire {} --wait {}", quoted(&rotation.shown()), fleet.arguments()),
-        notes: saved.notes(),
+        next: format!("attest rotate retire {} --wait {}", rotation.argument(), fleet.arguments()),
+        notes,
     })
 }
 
 /// The key to promote: the one that was asked for, or else the one that is staged.
 fn chosen(args: &Args, rotation: &Rotation, phase: &Phase) -> anyhow::Result<String> {
-    let (shown, signer) = (rotation.shown(), rotation.ring.signer()?.kid().to_owned());
+    let (shown, place, fleet) = (rotation.shown(), rotation.argument(), args.fleet.arguments());
+    let signer = rotation.ring.signer()?.kid().to_owned();
     if let Some(kid) = &args.kid {
         let there = rotation.ring.entries().iter().any(|entry| entry.kid() == kid && entry.is_private());
         return match there {
@@ -96,9 +102,13 @@ fn chosen(args: &Args, rotation: &Rotation, phase: &Phase) -> anyhow::Result<Str
     match phase {
         Phase::Staged { kids, .. } => the_only(kids),
         Phase::Promoted { .. } => {
-            bail!("nothing is staged: {signer} has been promoted already; next: attest rotate retire {shown}")
+            bail!(
+                "nothing is staged: {signer} has been promoted already; next: attest rotate retire {place} --wait {fleet}"
+            )
         }
-        Phase::Settled => bail!("nothing is staged: {shown} has one private key; first: attest rotate stage {shown}"),
+        Phase::Settled => {
+            bail!("nothing is staged: {shown} has one private key; first: attest rotate stage {place} {fleet}")
+        }
     }
 }
 

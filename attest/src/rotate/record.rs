@@ -1,24 +1,21 @@
-//! What is remembered of a rotation between two commands: key IDs, URLs and times, in `FILE.rotation.json`.
+//! What is remembered of a rotation between two commands: key IDs, URLs and times.
 //!
-//! The key file itself is the truth; the record only adds when things happened. Where the two disagree, somebody
-//! changed the file by hand, or a command was killed between writing the file and its record: then the time of
-//! the file's last change counts, which is never too early.
+//! The keyring itself is the truth; the record only adds when things happened. Where the two disagree, somebody
+//! changed the keyring by hand, or a command was killed between writing the keyring and its record: then the time of
+//! the keyring's last change counts, which is never too early.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use serde::{Deserialize, Serialize};
 
 use super::ring::Ring;
-use crate::input::{self, InputError};
-use crate::{clock, private_file};
+use crate::clock;
 
 /// In seconds. What a clock is corrected by all the time is less.
 const CLOCK_TOLERANCE: f64 = 0.5;
 
-/// The record of one key file. All times are seconds since 1970.
+/// The record of one keyring. All times are seconds since 1970.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Record {
@@ -33,10 +30,6 @@ pub(super) struct Record {
     pub(super) proxies: BTreeMap<String, Sightings>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     clock: Option<Clock>,
-    #[serde(skip)]
-    path: PathBuf,
-    #[serde(skip)]
-    written: String,
 }
 
 /// The clock by which the times of a record were taken.
@@ -96,34 +89,31 @@ pub(super) enum Phase {
 }
 
 impl Record {
-    /// The record beside a key file; an empty one if there is none.
+    /// Reads a record, by the clock as it is now; an empty one if there is none.
     ///
     /// # Errors
-    /// When there is one and it cannot be used.
-    pub(super) fn read(key_file: &Path) -> anyhow::Result<Self> {
-        let path = path_for(key_file);
-        let shown = path.display().to_string();
-        let text = match input::read(&path) {
-            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
-            Err(InputError::Missing) => {
-                let mut record = Self { path, ..Self::default() };
-                record.follow_clock();
-                return Ok(record);
-            }
-            Err(error) => return Err(anyhow!("cannot read {shown}: {error}; run this as its owner or as root")),
-        };
-        let record: Self = serde_json::from_str(&text).map_err(|_| {
+    /// When there is one and it cannot be used. `shown` names it.
+    pub(super) fn read(text: Option<&str>, shown: &str, clock: &dyn clock::Clock) -> anyhow::Result<Self> {
+        let read = text.map_or_else(|| Ok(Self::default()), serde_json::from_str);
+        let mut record = read.map_err(|_| {
             anyhow!("{shown} is no record of a rotation; if you remove it, all waiting times begin anew")
         })?;
-        let mut record = Self { path, written: text, ..record };
-        record.follow_clock();
+        record.follow_clock(clock);
         Ok(record)
+    }
+
+    /// The record as it is kept.
+    ///
+    /// # Errors
+    /// None in practice: a record is JSON.
+    pub(super) fn text(&self) -> anyhow::Result<String> {
+        Ok(format!("{:#}\n", serde_json::to_value(self)?))
     }
 
     /// Moves all times by what the clock was set since they were taken: a clock that is set forward must not end a wait, and
     /// one that is set back not lengthen it. After a reboot this cannot be known.
-    pub(super) fn follow_clock(&mut self) {
-        let Some((boot, ahead)) = clock::ahead_of_boot() else { return };
+    pub(super) fn follow_clock(&mut self, clock: &dyn clock::Clock) {
+        let Some((boot, ahead)) = clock.ahead_of_boot() else { return };
         match &self.clock {
             Some(known) if known.boot == boot && (ahead - known.ahead).abs() < CLOCK_TOLERANCE => return,
             Some(known) if known.boot == boot => self.shift(ahead - known.ahead),
@@ -148,58 +138,35 @@ impl Record {
         }
     }
 
-    /// Since when the key that signs has been the only private one, as far as is known.
+    /// Since when the key that signs has been the only private one, as far as is known; `changed` is when the keyring was
+    /// last changed.
     ///
     /// # Errors
-    /// When the file is gone.
-    pub(super) fn settled_since(&mut self, ring: &Ring) -> anyhow::Result<f64> {
+    /// None in practice: a keyring has a key.
+    pub(super) fn settled_since(&mut self, ring: &Ring, changed: f64) -> anyhow::Result<f64> {
         let signer = ring.signer()?.kid();
         if let Some(settled) = self.settled.as_ref().filter(|settled| settled.kid == signer) {
             return Ok(settled.since);
         }
         let promoted = self.promoted.as_ref().filter(|promoted| promoted.kid == signer).map(|promoted| promoted.at);
-        let since = match promoted {
-            Some(at) => at,
-            None => ring.changed()?,
-        };
+        let since = promoted.unwrap_or(changed);
         self.settled = Some(Settled { kid: signer.to_owned(), since });
         Ok(since)
     }
 
-    /// Writes the record, if it is not what is written already.
-    ///
-    /// # Errors
-    /// What the file system says.
-    pub(super) fn save(&mut self) -> anyhow::Result<()> {
-        let text = format!("{:#}\n", serde_json::to_value(&*self)?);
-        if text != self.written {
-            private_file::write(&self.path, text.as_bytes())
-                .map_err(|error| anyhow!("cannot write {}: {}", self.path.display(), input::reason(&error)))?;
-            self.written = text;
-        }
-        Ok(())
+    /// What a finished rotation left says nothing about the next one.
+    pub(super) fn forget_older_rotations(&mut self) {
+        self.staged = None;
+        self.promoted = None;
     }
 
-    /// Ends the record: the rotation is over.
+    /// How far the rotation of a keyring is, by its keys first and the record second; `changed` is when it was last
+    /// changed.
     ///
     /// # Errors
-    /// What the file system says.
-    pub(super) fn remove(self) -> anyhow::Result<()> {
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(anyhow!("cannot remove {}: {}; remove it yourself", self.path.display(), input::reason(&error)))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// How far the rotation of a file is, by its keys first and the record second.
-    ///
-    /// # Errors
-    /// When the file is gone.
-    pub(super) fn phase(&self, ring: &Ring) -> anyhow::Result<Phase> {
+    /// None in practice: a keyring has a key.
+    pub(super) fn phase(&self, ring: &Ring, changed: f64) -> anyhow::Result<Phase> {
         let signer = ring.signer()?.kid();
-        let file_time = ring.changed()?;
         if let Some(promoted) = self.promoted.as_ref().filter(|promoted| promoted.kid == signer) {
             let old: Vec<String> = promoted.old.iter().filter(|kid| ring.has(kid)).cloned().collect();
             if !old.is_empty() {
@@ -207,7 +174,7 @@ impl Record {
             }
         }
         if let Some(staged) = self.staged.as_ref().filter(|staged| staged.kid == signer && ring.has(&staged.signer)) {
-            return Ok(Phase::Promoted { old: vec![staged.signer.clone()], since: file_time });
+            return Ok(Phase::Promoted { old: vec![staged.signer.clone()], since: changed });
         }
         let mut kids: Vec<String> = Vec::new();
         for entry in ring.entries().iter().filter(|entry| entry.is_private() && entry.kid() != signer) {
@@ -216,7 +183,7 @@ impl Record {
             }
         }
         let on_record = self.staged.as_ref().filter(|staged| staged.signer == signer && kids == [staged.kid.as_str()]);
-        let since = on_record.map_or(file_time, |staged| staged.at);
+        let since = on_record.map_or(changed, |staged| staged.at);
         Ok(if kids.is_empty() { Phase::Settled } else { Phase::Staged { kids, since } })
     }
 
@@ -227,22 +194,17 @@ impl Record {
 }
 
 impl Sightings {
-    /// Notes what a proxy publishes now. A key that is gone begins anew when it comes back.
+    /// Notes what a proxy publishes now. A key that is gone begins anew when it comes back, and so does one whose time lies
+    /// ahead, of a clock that was set back while nobody looked.
     pub(super) fn note(&mut self, kids: &[String], cache_seconds: f64, now: f64) {
         self.cache_seconds = self.cache_seconds.max(cache_seconds);
-        self.published.retain(|kid, _| kids.contains(kid));
+        self.published.retain(|kid, since| kids.contains(kid) && *since <= now);
         for kid in kids {
             self.published.entry(kid.clone()).or_insert(now);
         }
-        let still_first = self.first.take().filter(|(first, _)| kids.first() == Some(first));
+        let still_first = self.first.take().filter(|(first, since)| kids.first() == Some(first) && *since <= now);
         self.first = still_first.or_else(|| kids.first().map(|kid| (kid.clone(), now)));
     }
-}
-
-fn path_for(key_file: &Path) -> PathBuf {
-    let mut name = key_file.file_name().unwrap_or_default().to_owned();
-    name.push(".rotation.json");
-    key_file.with_file_name(name)
 }
 
 #[cfg(test)]
@@ -267,17 +229,33 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_lies_ahead_begins_anew() {
+        let kids = ["a".to_owned()];
+        let mut seen = Sightings::default();
+        seen.note(&kids, 60.0, 5000.0);
+        seen.note(&kids, 60.0, 10.0);
+        seen.note(&kids, 60.0, 20.0);
+        assert_eq!((seen.published["a"], seen.first), (10.0, Some(("a".into(), 10.0))));
+    }
+
+    /// Written and read again.
+    fn reread(record: &Record) -> Record {
+        Record::read(Some(&record.text().unwrap()), "the record", &clock::SystemClock).unwrap()
+    }
+
+    fn empty() -> Record {
+        Record::read(None, "the record", &clock::SystemClock).unwrap()
+    }
+
+    #[test]
     fn a_clock_that_was_set_moves_every_time() {
-        let directory = tempfile::tempdir().unwrap();
-        let key_file = directory.path().join("key.pem");
-        let mut record = Record::read(&key_file).unwrap();
+        let mut record = empty();
         record.staged = Some(Staged { kid: "b".into(), signer: "a".into(), at: 1000.0 });
         record.promoted = Some(Promoted { kid: "b".into(), old: vec!["a".into()], at: 1001.0 });
         record.settled = Some(Settled { kid: "b".into(), since: 1002.0 });
         record.proxy("p").note(&["b".into()], 60.0, 1003.0);
         record.clock.as_mut().unwrap().ahead -= 3600.0;
-        record.save().unwrap();
-        let read = Record::read(&key_file).unwrap();
+        let read = reread(&record);
         let seen = &read.proxies["p"];
         let times = [
             read.staged.unwrap().at,
@@ -293,30 +271,20 @@ mod tests {
 
     #[test]
     fn times_of_another_boot_stay() {
-        let directory = tempfile::tempdir().unwrap();
-        let key_file = directory.path().join("key.pem");
-        let mut record = Record::read(&key_file).unwrap();
+        let mut record = empty();
         record.staged = Some(Staged { kid: "b".into(), signer: "a".into(), at: 1000.0 });
         record.clock = Some(Clock { boot: "another".into(), ahead: 0.0 });
-        record.save().unwrap();
-        assert_eq!(Record::read(&key_file).unwrap().staged.unwrap().at, 1000.0);
+        assert_eq!(reread(&record).staged.unwrap().at, 1000.0);
     }
 
     #[test]
-    fn a_record_survives_and_is_private() {
-        let directory = tempfile::tempdir().unwrap();
-        let key_file = directory.path().join("key.pem");
-        let mut record = Record::read(&key_file).unwrap();
+    fn a_record_is_read_as_it_was_written() {
+        let mut record = empty();
         record.staged = Some(Staged { kid: "b".into(), signer: "a".into(), at: 1.5 });
         record.proxy("http://proxy/").note(&["a".into()], 60.0, 2.0);
-        record.save().unwrap();
-        let path = directory.path().join("key.pem.rotation.json");
-        assert_eq!(private_file::mode(&std::fs::metadata(&path).unwrap()), 0o600);
-        assert_eq!(Record::read(&key_file).unwrap().staged, record.staged);
-        assert_eq!(Record::read(&key_file).unwrap().proxies, record.proxies);
-        std::fs::write(&path, "{").unwrap();
-        assert!(Record::read(&key_file).unwrap_err().to_string().contains("remove it"));
-        record.remove().unwrap();
-        assert!(!path.exists());
+        let read = reread(&record);
+        assert_eq!((read.staged, read.proxies), (record.staged, record.proxies));
+        let error = Record::read(Some("{"), "the record", &clock::SystemClock).unwrap_err();
+        assert!(error.to_string().contains("if you remove it"), "{error}");
     }
 }

@@ -1,15 +1,15 @@
 //! `attest rotate retire`: the old key goes.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
 
-use super::fleet::{FleetArgs, Requirement, WaitArgs, quoted};
+use super::done::Done;
+use super::fleet::{FleetArgs, Requirement, WaitArgs};
+use super::place::PlaceArgs;
 use super::record::Phase;
-use super::ring::Saved;
+use super::rotation::Rotation;
 use super::standing::Need;
-use super::{Done, Rotation};
 use crate::clock;
 
 /// Step 3: remove the old key
@@ -19,8 +19,8 @@ use crate::clock;
 /// key that it publishes.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The key file
-    file: PathBuf,
+    #[command(flatten)]
+    place: PlaceArgs,
 
     /// Which key, by its ID; needed only where a key was put first by hand, and so nothing is on record
     #[arg(long, value_name = "KID")]
@@ -42,15 +42,16 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
-    let mut rotation = Rotation::open(&args.file)?;
+    let mut rotation = args.place.open()?;
     let (old, since) = chosen(args, &rotation)?;
     args.fleet.must_be_named(args.now)?;
     let requirement = requirement(&rotation, since, args.token_lifetime)?;
     args.fleet.ensure(&requirement, &args.wait, &mut rotation, json)?;
-    let warning = args.fleet.warning(&requirement);
-    let (mut done, _saved) = apply(&mut rotation, &old)?;
-    rotation.record.remove()?;
-    done.next = format!("nothing; the next rotation begins with: attest rotate stage {}", quoted(&done.file));
+    let warning = args.fleet.warning(&requirement, rotation.clock.now());
+    rotation.ring.remove(&old);
+    let notes = rotation.finish()?;
+    let mut done = done(&rotation, &old, notes);
+    done.next = format!("nothing; the next rotation begins with: attest rotate stage {}", rotation.argument());
     done.notes.extend(warning);
     Ok(done)
 }
@@ -66,40 +67,40 @@ pub(super) fn requirement(rotation: &Rotation, since: f64, token_lifetime: Durat
     })
 }
 
-/// Does the step. The record is left to the caller, and what was saved stays locked until it is written.
-pub(super) fn apply(rotation: &mut Rotation, old: &[String]) -> anyhow::Result<(Done, Saved)> {
-    rotation.ring.remove(old);
-    let saved = rotation.ring.save()?;
-    let done = Done {
+/// The step, once it is written.
+pub(super) fn done(rotation: &Rotation, old: &[String], notes: Vec<String>) -> Done {
+    Done {
         step: "retire",
         kid: old.join(", "),
         kids: rotation.ring.kids(),
-        file: rotation.shown(),
+        file: rotation.shown().to_owned(),
         summary: "retired: the old key is gone".to_owned(),
         next: String::new(),
-        notes: saved.notes(),
-    };
-    Ok((done, saved))
+        notes,
+    }
 }
 
 /// The keys to remove, and since when they do not sign any more.
 fn chosen(args: &Args, rotation: &Rotation) -> anyhow::Result<(Vec<String>, f64)> {
-    let (shown, signer) = (rotation.shown(), rotation.ring.signer()?.kid().to_owned());
+    let (shown, place, fleet) = (rotation.shown(), rotation.argument(), args.fleet.arguments());
+    let signer = rotation.ring.signer()?.kid().to_owned();
     for kid in &args.kid {
         if *kid == signer {
-            bail!("kid {kid} signs; put another key first before you retire it: attest rotate promote {shown}");
+            bail!(
+                "kid {kid} signs; put another key first before you retire it: attest rotate promote {place} --wait {fleet}"
+            );
         }
         if !rotation.ring.has(kid) {
             bail!("{shown} has no key with kid {kid}; it has {}", rotation.ring.kids().join(", "));
         }
     }
-    match rotation.record.phase(&rotation.ring)? {
+    match rotation.phase()? {
         Phase::Promoted { since, .. } if !args.kid.is_empty() => Ok((args.kid.clone(), since)),
-        _ if !args.kid.is_empty() => Ok((args.kid.clone(), rotation.ring.changed()?)),
+        _ if !args.kid.is_empty() => Ok((args.kid.clone(), rotation.changed()?)),
         Phase::Promoted { old, since } => Ok((old, since)),
         Phase::Staged { kids, .. } => bail!(
             "no promotion is on record: {signer} signs, and {} does not sign yet; first: attest rotate promote \
-             {shown}. If you changed the order by hand, name the old key: attest rotate retire {shown} --kid KID",
+             {place} --wait {fleet}; if you changed the order by hand, name the old key with --kid KID",
             kids.join(", ")
         ),
         Phase::Settled => bail!("nothing to retire: {shown} has one private key, which signs"),

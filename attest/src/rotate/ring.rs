@@ -1,25 +1,14 @@
-//! The keys of a key file, in their order, and the file's safe replacement.
+//! The keys of a keyring's text, in their order, each with every byte that is about it.
 
-use std::fs::{self, File, TryLockError};
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
-
-use anyhow::{Context as _, anyhow, bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use attestation_filter::keys::{Block, Key, KeyText, Keyring, PublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::piece::{self, Piece};
 use crate::new_key::KeyType;
-use crate::private_file::Replaced;
-use crate::{input, key_file, private_file};
 
-/// Envoy's default for `max_direct_response_body_size_bytes`, of which a key file is a case.
-const ENVOY_BODY_BYTES: usize = 4096;
 /// What `base64 key.pem` prints in a line.
 const BASE64_LINE: usize = 76;
 
@@ -41,14 +30,11 @@ impl Entry {
     }
 }
 
-/// A key file, locked against other rotations until it is dropped.
+/// The keys of a text.
 pub(super) struct Ring {
-    path: PathBuf,
-    original: Zeroizing<Vec<u8>>,
     entries: Vec<Entry>,
     tail: Zeroizing<Vec<u8>>,
     packing: Packing,
-    _lock: File,
 }
 
 /// How the PEM text is written in the file.
@@ -60,27 +46,15 @@ enum Packing {
 }
 
 impl Ring {
-    /// Opens, locks and reads a key file. A link is followed: what it points to is rotated.
+    /// Reads a text.
     ///
     /// # Errors
-    /// When the file cannot be read or locked, or the filter would not take it.
-    pub(super) fn open(file: &Path) -> anyhow::Result<Self> {
-        ensure!(!input::is_standard_input(file), "a rotation needs a file that it can replace, not standard input");
-        let path = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-        // Read once before the lock: its errors say what is wrong with the file.
-        key_file::read(&path)?;
-        let lock = lock(&path)?;
-        let original = key_file::read(&path)?;
-        let text = key_file::text(&original, &path)?;
-        key_file::keyring(&text, &path)?;
-        let packing = Packing::of(&text, &original);
+    /// When the filter would not take it; never a byte of the text.
+    pub(super) fn read(original: &[u8]) -> anyhow::Result<Self> {
+        let text = KeyText::read(original)?;
+        Keyring::from_blocks(text.blocks())?;
         let (entries, tail) = read_entries(&text)?;
-        Ok(Self { path, original, entries, tail, packing, _lock: lock })
-    }
-
-    /// The file itself, after links.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+        Ok(Self { entries, tail, packing: Packing::of(&text, original) })
     }
 
     /// The key that signs.
@@ -116,19 +90,6 @@ impl Ring {
         })
     }
 
-    /// When the file was last changed, in seconds since 1970. The later of the times of content and inode, so that
-    /// a copied file which kept its old date does not count as old.
-    ///
-    /// # Errors
-    /// When the file is gone.
-    pub(super) fn changed(&self) -> io::Result<f64> {
-        let metadata = fs::metadata(&self.path)?;
-        let content = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let seconds = metadata.ctime().try_into().unwrap_or_default();
-        let inode = Duration::new(seconds, metadata.ctime_nsec().try_into().unwrap_or_default());
-        Ok(content.max(inode).as_secs_f64())
-    }
-
     /// Adds a private key at the end.
     ///
     /// # Errors
@@ -160,22 +121,16 @@ impl Ring {
         self.entries.retain(|entry| !kids.iter().any(|kid| kid == entry.kid()));
     }
 
-    /// Replaces the file by the keys as they are now: whole or not at all, whatever happens meanwhile.
+    /// The text of the keys as they are now.
     ///
     /// # Errors
-    /// When the filter would not take the new text, the file was changed by somebody else, or it cannot be
-    /// written. The file is as it was then.
-    pub(super) fn save(&self) -> anyhow::Result<Saved> {
+    /// When the filter would not take it.
+    pub(super) fn checked_text(&self) -> anyhow::Result<Zeroizing<Vec<u8>>> {
         let text = self.text();
         let keyring = Keyring::parse(&text).context("the new text would be no key file")?;
         let kids: Vec<&str> = keyring.keyset().keys().iter().map(PublicKey::kid).collect();
         ensure!(kids == self.kids(), "the new text would hold other keys than it should; please report this");
-        let shown = self.path.display();
-        let unchanged = fs::read(&self.path).map(Zeroizing::new).is_ok_and(|current| *current == *self.original);
-        ensure!(unchanged, "{shown} was changed by something else meanwhile; look at it, and run this again");
-        let replaced =
-            private_file::replace(&self.path, &text).map_err(|error| anyhow!("cannot replace {shown}: {error}"))?;
-        Ok(Saved { bytes: text.len(), replaced })
+        Ok(text)
     }
 
     fn text(&self) -> Zeroizing<Vec<u8>> {
@@ -189,25 +144,6 @@ impl Ring {
     }
 }
 
-/// What was written. The new file stays locked until this is dropped: keep it until the record is written too.
-pub(super) struct Saved {
-    bytes: usize,
-    replaced: Replaced,
-}
-
-impl Saved {
-    /// What the user should know about the new file.
-    pub(super) fn notes(&self) -> Vec<String> {
-        let size = format!(
-            "the file has {} bytes; Envoy serves more than {ENVOY_BODY_BYTES} of a file only where \
-             max_direct_response_body_size_bytes allows it",
-            self.bytes
-        );
-        let size = (self.bytes > ENVOY_BODY_BYTES).then_some(size);
-        self.replaced.note.clone().into_iter().chain(size).collect()
-    }
-}
-
 fn published(entries: &[Entry]) -> Vec<String> {
     let mut kids: Vec<String> = Vec::new();
     for entry in entries {
@@ -216,31 +152,6 @@ fn published(entries: &[Entry]) -> Vec<String> {
         }
     }
     kids
-}
-
-/// Another rotation works on the file.
-#[derive(Debug, Error)]
-#[error("another attest rotate works on {0}; wait until it is done")]
-pub(super) struct Locked(String);
-
-/// A lock on the very file that has this name now; a rotation that just ended may have put a new one there.
-fn lock(path: &Path) -> anyhow::Result<File> {
-    for _attempt in 0..5 {
-        let file =
-            File::open(path).map_err(|error| anyhow!("cannot open {}: {}", path.display(), input::reason(&error)))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Locked(path.display().to_string()).into());
-            }
-            // Some network file systems have no locks; the check for changes before writing still holds there.
-            Err(TryLockError::Error(_)) => return Ok(file),
-        }
-        if file.metadata()?.ino() == fs::metadata(path)?.ino() {
-            return Ok(file);
-        }
-    }
-    bail!("{} is being replaced over and over; find out by what, and run this again", path.display())
 }
 
 impl Packing {

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use anyhow::bail;
 use attestation_filter::keys::KeyText;
 
-use super::fleet::{FleetArgs, Requirement, WaitArgs, quoted};
-use super::record::{Phase, Promoted, Staged};
+use super::done::Done;
+use super::fleet::{FleetArgs, Requirement, WaitArgs};
+use super::place::PlaceArgs;
+use super::record::{Phase, Staged};
+use super::rotation::Rotation;
 use super::standing::Need;
-use super::{Done, Rotation};
+use crate::key_file;
 use crate::new_key::KeyType;
-use crate::{clock, key_file};
 
 /// Step 1: add a new key after the one that signs
 ///
@@ -18,8 +20,8 @@ use crate::{clock, key_file};
 /// these are the right proxies.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The key file
-    file: PathBuf,
+    #[command(flatten)]
+    place: PlaceArgs,
 
     /// The kind of key to make [default: the kind that signs now]
     #[arg(long = "type", value_enum, value_name = "TYPE", conflicts_with = "key")]
@@ -37,21 +39,21 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
-    let mut rotation = Rotation::open(&args.file)?;
-    let shown = rotation.shown();
-    match rotation.record.phase(&rotation.ring)? {
+    let mut rotation = args.place.open()?;
+    let (place, fleet) = (rotation.argument(), args.fleet.arguments());
+    match rotation.phase()? {
         Phase::Settled => {}
         Phase::Staged { kids, .. } => bail!(
-            "a key is staged already: {} comes after the one that signs; next: attest rotate promote {shown}",
+            "a key is staged already: {} comes after the one that signs; next: attest rotate promote {place} --wait {fleet}",
             kids.join(", ")
         ),
         Phase::Promoted { old, .. } => bail!(
-            "the last rotation is not over: the old key {} is still in the file; next: attest rotate retire {shown}",
+            "the last rotation is not over: the old key {} is still in the file; next: attest rotate retire {place} --wait {fleet}",
             old.join(", ")
         ),
     }
     let requirement = requirement(&rotation)?;
-    rotation.forget_older_rotations();
+    rotation.record.forget_older_rotations();
     args.fleet.ensure(&requirement, &args.wait, &mut rotation, json)?;
     let key = match &args.key {
         Some(path) => {
@@ -71,7 +73,7 @@ pub(super) fn requirement(rotation: &Rotation) -> anyhow::Result<Requirement> {
         need: Need::First(rotation.ring.signer()?.kid().to_owned()),
         hold: None,
         because: "every proxy must sign with the first key of this file",
-        since: rotation.ring.changed()?,
+        since: rotation.changed()?,
     })
 }
 
@@ -85,24 +87,15 @@ pub(super) fn new_key(rotation: &Rotation, key_type: Option<KeyType>) -> anyhow:
 pub(super) fn apply(rotation: &mut Rotation, key: &KeyText, fleet: &FleetArgs) -> anyhow::Result<Done> {
     let signer = rotation.ring.signer()?.kid().to_owned();
     let kid = rotation.ring.append(key)?;
-    let saved = rotation.ring.save()?;
-    rotation.record.staged = Some(Staged { kid: kid.clone(), signer, at: clock::now() });
-    rotation.record.save()?;
+    rotation.record.staged = Some(Staged { kid: kid.clone(), signer, at: rotation.clock.now() });
+    let notes = rotation.save()?;
     Ok(Done {
         step: "stage",
         kid,
         kids: rotation.ring.kids(),
-        file: rotation.shown(),
+        file: rotation.shown().to_owned(),
         summary: "staged: the new key is published, and does not sign yet".to_owned(),
-        next: format!("attest rotate promote {} --wait {}", quoted(&rotation.shown()), fleet.arguments()),
-        notes: saved.notes(),
+        next: format!("attest rotate promote {} --wait {}", rotation.argument(), fleet.arguments()),
+        notes,
     })
-}
-
-impl Rotation {
-    /// What a finished rotation left in the record says nothing about the next one.
-    pub(super) fn forget_older_rotations(&mut self) {
-        self.record.staged = None::<Staged>;
-        self.record.promoted = None::<Promoted>;
-    }
 }

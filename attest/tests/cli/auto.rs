@@ -1,18 +1,15 @@
 //! `rotate auto`: a key that is replaced while nobody looks.
 
-use std::collections::VecDeque;
 use std::fs;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use attestation_filter::keys::{Keyring, PublicKey, SigningKey};
-use p256::ecdsa::signature::Signer as _;
 use serde_json::{Value, json};
 
+use crate::fleet::{Follower, REFRESH, options, verify_until};
 use crate::support::{Keys, Proxy, Said, attest, run};
 
 const QUICK: [&str; 6] = ["--cache-time", "0.2s", "--refresh-time", "0s", "--token-lifetime", "0.2s"];
@@ -95,6 +92,12 @@ fn the_next_key_is_due_so_long_after_the_last_promotion() {
 }
 
 #[test]
+fn a_period_without_a_unit_is_refused() {
+    let said = run(&["rotate", "auto", "key.pem", "--every", "30", "--jwks-url", "http://127.0.0.1:1/"]);
+    assert!(said.code == 2 && said.stderr.contains("write 30d for days, or 30s for seconds"), "{}", said.all());
+}
+
+#[test]
 fn a_dry_run_changes_nothing() {
     let keys = Keys::new();
     let proxy = Proxy::new(&keys.keyset());
@@ -136,6 +139,18 @@ fn a_proxy_that_is_gone_stops_every_step() {
 }
 
 #[test]
+fn proxies_that_hang_are_asked_at_once() {
+    let keys = Keys::new();
+    let hanging = [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let urls = hanging.each_ref().map(|listener| format!("http://{}/keys", listener.local_addr().unwrap()));
+    let fleet = urls.iter().flat_map(|url| ["--jwks-url", url]).chain(["--every", "0s"]).collect::<Vec<_>>();
+    let started = Instant::now();
+    let answer = auto(&keys, &fleet);
+    assert!(answer["proxies"].as_array().unwrap().iter().all(|proxy| proxy["state"] == "unreachable"), "{answer}");
+    assert!(started.elapsed() < Duration::from_secs(20), "each takes 10 s: {:?}", started.elapsed());
+}
+
+#[test]
 fn a_clock_that_was_set_forward_ends_no_wait() {
     let keys = Keys::new();
     let proxy = Proxy::new(&keys.keyset());
@@ -174,96 +189,90 @@ fn staying_ends_with_a_signal_and_a_word() {
     assert!(said.stderr.contains("stopped:") && said.stderr.contains("signs"), "{}", said.stderr);
 }
 
-/// How long clients keep a keyset, and how long an assertion is good.
-const SHORT: Duration = Duration::from_millis(500);
-/// How long a proxy may take to read a changed file.
-const REFRESH: Duration = Duration::from_secs(1);
-
-/// A proxy that reads the key file as Envoy does, a moment late.
-struct Follower {
-    proxy: Proxy,
-    keyring: Arc<Mutex<Arc<Keyring>>>,
+/// A daemon with a port, and where that is.
+pub(crate) fn watched(mut command: Command) -> (Child, String) {
+    command.args(["--stay", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let listening = lines.find_map(|line| line.unwrap().split_once("listening  ").map(|(_, url)| url.to_owned()));
+    // Somebody has to read on.
+    thread::spawn(move || lines.count());
+    (child, listening.unwrap())
 }
 
-impl Follower {
-    fn new(path: &Path, lag: Duration, stop: &Arc<AtomicBool>) -> Self {
-        let read = |path: &Path| Keyring::parse(&fs::read(path).unwrap()).ok().map(Arc::new);
-        let first = read(path).unwrap();
-        let follower = Self { proxy: Proxy::new(&first.keyset().json()), keyring: Arc::new(Mutex::new(first)) };
-        let (path, stop) = (path.to_owned(), Arc::clone(stop));
-        let (keyring, published) = (Arc::clone(&follower.keyring), follower.proxy.publisher());
-        thread::spawn(move || {
-            let mut text = Vec::new();
-            while !stop.load(Ordering::SeqCst) {
-                let now = fs::read(&path).unwrap();
-                if now != text {
-                    sleep(lag);
-                    let read = Keyring::parse(&now).unwrap_or_else(|error| panic!("a broken file: {error}"));
-                    *published.lock().unwrap() = read.keyset().json();
-                    *keyring.lock().unwrap() = Arc::new(read);
-                    text = now;
-                }
-                sleep(Duration::from_millis(10));
-            }
-        });
-        follower
-    }
-
-    fn sign(&self) -> (String, Vec<u8>) {
-        let keyring = Arc::clone(&self.keyring.lock().unwrap());
-        let SigningKey::P256(key) = keyring.signing_key() else { panic!("not P-256") };
-        let signature: p256::ecdsa::Signature = key.signing_key().sign(b"message");
-        (key.public_key().kid().to_owned(), signature.to_bytes().to_vec())
-    }
-
-    fn keyset(&self) -> Vec<PublicKey> {
-        self.keyring.lock().unwrap().keyset().keys().to_vec()
-    }
+fn asked(url: &str) -> (u16, String) {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+    let mut answer = config.new_agent().get(url).call().unwrap();
+    (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
 }
 
-/// An assertion on its way.
-struct Sent {
-    at: Instant,
-    kid: String,
-    signature: Vec<u8>,
-}
-
-/// Verifies as clients do that keep each proxy's keyset as long as they may, and that get each assertion twice: at once,
-/// and as late as it is good.
-fn verify_until(stop: &AtomicBool, fleet: &[Follower], failures: &AtomicUsize, verified: &AtomicUsize) {
-    let mut kept: Vec<(Instant, Vec<PublicKey>)> = fleet.iter().map(|proxy| (Instant::now(), proxy.keyset())).collect();
-    let mut on_their_way = VecDeque::new();
-    let mut turn = 0;
-    while !stop.load(Ordering::SeqCst) {
-        turn += 1;
-        let (at, (kid, signature)) = (Instant::now(), fleet[turn % fleet.len()].sign());
-        let sent = Sent { at, kid, signature };
-        let is_late = on_their_way.front().is_some_and(|sent: &Sent| sent.at.elapsed() > SHORT.mul_f64(0.9));
-        let late = if is_late { on_their_way.pop_front() } else { None };
-        for ((fetched, keyset), proxy) in kept.iter_mut().zip(fleet) {
-            if fetched.elapsed() > SHORT.mul_f64(0.9) {
-                (*fetched, *keyset) = (Instant::now(), proxy.keyset());
-            }
-            for sent in late.iter().chain([&sent]) {
-                // All signatures would take a slow build too long.
-                let key = keyset.iter().find(|key| key.kid() == sent.kid);
-                let good = key.is_some_and(|key| turn % 8 > 0 || key.verifies(b"message", &sent.signature));
-                // A machine that is too busy to be in time proves nothing.
-                if sent.at.elapsed() < SHORT && fetched.elapsed() < SHORT {
-                    if good { verified } else { failures }.fetch_add(1, Ordering::SeqCst);
-                }
-            }
+/// Asks until the answer is as expected.
+pub(crate) fn asked_until(url: &str, is_so: impl Fn(u16, &str) -> bool) -> String {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (status, body) = asked(url);
+        if is_so(status, &body) {
+            return body;
         }
-        on_their_way.push_back(sent);
-        sleep(Duration::from_millis(5));
+        assert!(Instant::now() < deadline, "{status} {body}");
+        sleep(Duration::from_millis(50));
     }
+}
+
+#[test]
+fn a_daemon_shows_its_state_at_its_port() {
+    let keys = Keys::new();
+    let old = keys.kids()[0].clone();
+    let proxy = Proxy::new(&keys.keyset());
+    let mut command = attest();
+    command.args(["rotate", "auto", keys.file(), "--jwks-url", &proxy.url, "--every", "0s"]).args(QUICK);
+    let (mut child, url) = watched(command);
+    let metrics = format!("{url}/metrics");
+    let held = asked_until(&metrics, |_, text| text.contains("attest_rotation_held 1\n"));
+    for line in [
+        "attest_rotation_phase{phase=\"staged\"} 1",
+        "attest_rotation_next_step_info{step=\"promote\"} 1",
+        "attest_rotation_steps_total{step=\"stage\"} 1",
+        "attest_rotation_proxies{state=\"lagging\"} 1",
+        "attest_rotation_last_look_success 1",
+        &format!("attest_rotation_key_info{{kid=\"{old}\",role=\"signs\"}} 1"),
+    ] {
+        assert!(held.lines().any(|there| there == line), "{line} is not in\n{held}");
+    }
+    proxy.publish(&keys.keyset());
+    asked_until(&metrics, |_, text| text.contains("attest_rotation_steps_total{step=\"promote\"} 1\n"));
+    assert_eq!(asked(&format!("{url}/healthz")), (200, "alive\n".to_owned()));
+    assert_eq!(asked(&format!("{url}/readyz")), (200, "ready\n".to_owned()));
+    let text = keys.text();
+    fs::write(&keys.path, "no key").unwrap();
+    let why = asked_until(&format!("{url}/readyz"), |status, _| status == 503);
+    assert!(why.contains("no key file that the filter takes"), "{why}");
+    assert!(asked(&metrics).1.contains("attest_rotation_last_look_success 0\n"));
+    fs::write(&keys.path, text).unwrap();
+    asked_until(&format!("{url}/readyz"), |status, _| status == 200);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_port_needs_stay_and_a_free_address() {
+    let keys = Keys::new();
+    let proxy = Proxy::new(&keys.keyset());
+    let fleet = ["rotate", "auto", keys.file(), "--every", "30d", "--jwks-url", &proxy.url];
+    let said = run(&[&fleet[..], &["--listen", "127.0.0.1:0"]].concat());
+    assert!(said.code == 2 && said.stderr.contains("--stay"), "{}", said.all());
+    let said = run(&[&fleet[..], &["--stay", "--listen", "9464"]].concat());
+    assert!(said.code == 2 && said.stderr.contains("write ADDRESS:PORT"), "{}", said.all());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let holder = std::net::TcpListener::bind(&taken).unwrap();
+    let said = run(&[&fleet[..], &["--stay", "--listen", &taken]].concat());
+    drop(holder);
+    assert!(said.code == 1 && said.stderr.contains("port 0 takes a free one"), "{}", said.all());
 }
 
 fn daemon(keys: &Keys, fleet: &[Follower]) -> Child {
-    let urls = fleet.iter().flat_map(|follower| ["--jwks-url", &follower.proxy.url]);
-    let times = ["--cache-time", "0.5s", "--refresh-time", "1s", "--token-lifetime", "0.5s", "--every", "0s", "--stay"];
     let mut command = attest();
-    command.args(["rotate", "auto", keys.file()]).args(urls).args(times);
+    command.args(["rotate", "auto", keys.file(), "--stay"]).args(options(fleet));
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
@@ -275,7 +284,11 @@ fn no_assertion_fails_while_daemons_are_killed() {
     let stop = Arc::new(AtomicBool::new(false));
     let lags = [0, 150, 300].map(Duration::from_millis);
     assert!(lags.iter().all(|lag| *lag < REFRESH));
-    let fleet: Vec<Follower> = lags.into_iter().map(|lag| Follower::new(&keys.path, lag, &stop)).collect();
+    let reader = || {
+        let path = keys.path.clone();
+        move || fs::read(&path).unwrap()
+    };
+    let fleet: Vec<Follower> = lags.into_iter().map(|lag| Follower::new(reader(), lag, &stop)).collect();
     let (failures, verified) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let mut signers = vec![keys.kids()[0].clone()];
     thread::scope(|scope| {

@@ -2,6 +2,8 @@
 //!
 //! - `keys`: keygen and jwks
 //! - `auto`: rotations that nobody has to begin
+//! - `secret`: keyrings in a Secret of Kubernetes
+//! - `real_cluster`: the same on a real kube-apiserver
 //! - `https`: certificates and redirects
 //! - `verify`: every verdict, in words and as JSON
 //! - `rotate`: the order of the steps, what a fleet publishes, waiting, and being killed
@@ -10,9 +12,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod auto;
+mod cluster;
+mod fleet;
 mod https;
 mod keys;
+mod real_cluster;
 mod rotate;
+mod secret;
 mod support;
 mod upstream;
 mod verify;

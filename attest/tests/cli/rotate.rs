@@ -199,12 +199,20 @@ fn promotion_waits_until_every_proxy_has_published_the_key_for_as_long_as_client
 }
 
 #[test]
-fn the_time_to_wait_is_the_cache_control_of_each_proxy_and_the_refresh_time() {
+fn the_time_to_wait_is_a_cautious_one_or_as_told() {
     let keys = Keys::new();
     done(&rotate("stage", &keys, &[]));
-    for (cache_control, left) in [(Some("max-age=90"), 95.0), (Some("no-store"), 5.0), (None, 65.0)] {
+    let cautious = 665.0;
+    for (cache_control, more, left) in [
+        (Some("max-age=90"), &[][..], cautious),
+        (Some("no-store"), &[], cautious),
+        (None, &[], cautious),
+        (Some("max-age=900"), &[], 905.0),
+        (Some("max-age=900"), &["--cache-time", "60s"], 65.0),
+        (None, &["--cache-time", "1d", "--refresh-time", "1s"], 86_401.0),
+    ] {
         let proxy = Proxy::with_cache_control(&keys.keyset(), cache_control);
-        let said = rotate("promote", &keys, &["--jwks-url", &proxy.url]);
+        let said = rotate("promote", &keys, &[&["--jwks-url", proxy.url.as_str()][..], more].concat());
         assert_eq!((said.code, &said.json()["seconds_left"]), (1, &json!(left)), "{}", said.all());
     }
 }
@@ -302,6 +310,22 @@ fn the_suggested_commands_are_ready_to_paste() {
         said = done(&Said::from(output.unwrap()));
     }
     assert_eq!(keys.kids().len(), 1);
+}
+
+#[test]
+fn a_refusal_suggests_a_command_with_all_urls() {
+    let keys = Keys::new();
+    let proxy = Proxy::new(&keys.keyset());
+    let fleet = ["--jwks-url", proxy.url.as_str(), "--refresh-time", "0s"];
+    let file = keys.file();
+    let next = |step: &str| format!("attest rotate {step} {file} --wait --jwks-url {} --refresh-time 0s", proxy.url);
+    refused(&rotate("promote", &keys, &fleet), &format!("attest rotate stage {file} --jwks-url {}", proxy.url));
+    done(&rotate("stage", &keys, &fleet));
+    refused(&rotate("stage", &keys, &fleet), &next("promote"));
+    refused(&rotate("retire", &keys, &fleet), &next("promote"));
+    done(&rotate("promote", &keys, &["--now"]));
+    refused(&rotate("stage", &keys, &fleet), &next("retire"));
+    refused(&rotate("promote", &keys, &fleet), &next("retire"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{REFRESH, TOKEN_LIFETIME};
+use super::{JWKS_MAX_AGE, REFRESH, TOKEN_LIFETIME};
 use harness::{Envoy, JWKS_PATH, paths};
 
 /// One run of the tool.
@@ -67,7 +67,7 @@ fn run(step: &str, file: &Path, url: &str) -> Result<(), String> {
     let seconds = |duration: Duration| format!("{}s", duration.as_secs());
     let mut command = Command::new(paths::attest());
     command.env_clear().stdin(Stdio::null()).args(["rotate", step]).arg(file).args(["--jwks-url", url, "--wait"]);
-    command.args(["--refresh-time", &seconds(2 * REFRESH), "--timeout", "5m"]);
+    command.args(["--refresh-time", &seconds(2 * REFRESH), "--cache-time", &seconds(JWKS_MAX_AGE), "--timeout", "5m"]);
     if step == "retire" {
         command.args(["--token-lifetime", &seconds(TOKEN_LIFETIME)]);
     }
