@@ -1,0 +1,268 @@
+use super::*;
+
+fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// The names of what is found, with notes.
+fn found(text: &str) -> Vec<(&'static str, finding::Severity)> {
+    let found = find(&Sources::of_text(text, "envoy.yaml").unwrap(), Some((1, 40)), None).unwrap();
+    found.into_iter().map(|finding| (finding.id.entry().name, finding.severity)).collect()
+}
+
+fn names(text: &str) -> Vec<&'static str> {
+    let mut names: Vec<_> = found(text)
+        .into_iter()
+        .filter(|(_, severity)| *severity > finding::Severity::Note)
+        .map(|(name, _)| name)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(repository(path)).unwrap()
+}
+
+const WASM: &str = "envoy/kubernetes/plain/envoy.yaml";
+const NATIVE: &str = "envoy/native/envoy.yaml";
+const LOGIN: &str = "envoy/login/envoy.yaml";
+const COMPOSE: &str = "envoy/envoy.yaml";
+
+#[test]
+fn shipped_configurations_have_nothing_wrong() {
+    for path in [WASM, NATIVE, LOGIN, COMPOSE, "envoy/ecds/bootstrap.yaml", "envoy/ecds/grpc-bootstrap.yaml"] {
+        let found = find(&Sources::read(&[repository(path)]).unwrap(), Some((1, 40)), None).unwrap();
+        let wrong: Vec<_> = found.iter().filter(|it| it.severity > finding::Severity::Note).collect();
+        assert!(wrong.is_empty(), "{path}: {wrong:#?}");
+    }
+}
+
+/// One change to a shipped configuration, and the one finding that it leads to.
+type Change = (&'static str, &'static str, &'static str, &'static str);
+
+fn apply(file: &str, change: &str, by: &str) -> String {
+    let text = read(file);
+    assert!(text.contains(change), "{file} has no {change:?}");
+    text.replacen(change, by, 1)
+}
+
+const RESOLVER_START: &str = "          - name: resolve-route\n";
+
+/// Each begins with what is right.
+const CHANGES: &[Change] = &[
+    (
+        "filter-missing",
+        WASM,
+        "          - name: attestation\n            typed_config:\n              \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+        "          - name: other\n            typed_config:\n              \"@type\": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer",
+    ),
+    (
+        "filter-disabled",
+        WASM,
+        "          - name: attestation\n",
+        "          - name: attestation\n            disabled: true\n",
+    ),
+    ("no-payload-in-metadata", WASM, "payload_in_metadata: identity", "forward: true"),
+    ("no-payload-in-metadata", NATIVE, "payload_in_metadata: identity", "forward: true"),
+    (
+        "metadata-not-written",
+        WASM,
+        "on_missing_identity: deny",
+        "on_missing_identity: deny\n                    identity_sources: [{metadata: {namespace: envoy.filters.http.jwt_auth}}]",
+    ),
+    (
+        "path-not-written",
+        WASM,
+        "on_missing_identity: deny",
+        "on_missing_identity: deny\n                    identity_sources: [{metadata: {namespace: envoy.filters.http.jwt_authn, path: [payload]}}]",
+    ),
+    ("path-not-written", NATIVE, "payload_in_metadata: identity", "payload_in_metadata: payload"),
+    (
+        "metadata-ambiguous",
+        WASM,
+        "payload_in_metadata: identity",
+        "payload_in_metadata: identity\n                  header_in_metadata: header",
+    ),
+    (
+        "filter-state-not-written",
+        WASM,
+        "on_missing_identity: deny",
+        "on_missing_identity: deny\n                    identity_sources: [{filter_state: attestation.identity}]",
+    ),
+    ("filter-state-not-written", NATIVE, "object_key: attestation.identity", "object_key: identity"),
+    (
+        "header-not-written",
+        WASM,
+        "on_missing_identity: deny",
+        "on_missing_identity: deny\n                    identity_sources: [{headers: {sub: x-auth-user}}]",
+    ),
+    (
+        "certificate-not-asked",
+        WASM,
+        "on_missing_identity: deny",
+        "on_missing_identity: deny\n                    identity_sources: [{client_certificate: {sub: uri_san}}]",
+    ),
+    (
+        "keyset-behind-login",
+        WASM,
+        "requires_any:\n                    requirements:\n                    - provider_name: idp\n                    - allow_missing: {}",
+        "provider_name: idp",
+    ),
+    ("exempt-by-prefix", LOGIN, "- match: {path: /.well-known/pomerium}", "- match: {prefix: /.well-known/pomerium}"),
+    ("no-early-removal", WASM, "early_header_mutation_extensions:", "original_ip_detection_extensions:"),
+    (
+        "early-removal-misses",
+        WASM,
+        "x[^a-z0-9]pomerium[^a-z0-9]jwt[^a-z0-9]assertion\"}",
+        "x[-_.]pomerium[-_.]jwt[-_.]assertion\"}",
+    ),
+    ("paths-not-settled", WASM, "normalize_path: true", "normalize_path: false"),
+    ("paths-not-settled", WASM, "merge_slashes: true", "merge_slashes: false"),
+    ("paths-not-settled", WASM, "REJECT_REQUEST", "KEEP_UNCHANGED"),
+    ("configuration-refused", WASM, "on_missing_identity: deny", "on_missing_identity: refuse"),
+    ("route-settings-refused", WASM, "attestation: {on_missing_identity: skip}", "attestation: {on_missing: skip}"),
+    (
+        "settings-not-read",
+        NATIVE,
+        "route: {cluster: upstream}",
+        "metadata: {filter_metadata: {attestation: {on_missing_identity: skip}}}\n                route: {cluster: upstream}",
+    ),
+    (
+        "settings-not-read",
+        WASM,
+        "- name: upstream\n              ",
+        "- name: upstream\n              metadata: {filter_metadata: {attestation: {audience: a}}}\n              ",
+    ),
+    ("route-settings-refused", NATIVE, "value: {on_missing_identity: skip}", "value: {on_missing: skip}"),
+    (
+        "yaml-trap",
+        WASM,
+        "on_missing_identity: deny",
+        "on_missing_identity: deny\n                    claims: {beta: {value: no}}",
+    ),
+    (
+        "yaml-trap",
+        WASM,
+        "on_missing_identity: deny",
+        "on_missing_identity: deny\n                    claims: {code: {value: 0123}}",
+    ),
+    (
+        "yaml-trap",
+        WASM,
+        "on_missing_identity: deny",
+        "on_missing_identity: deny\n                    claims: {version: {value: 1.10}}",
+    ),
+    (
+        "duplicate-key",
+        WASM,
+        "on_missing_identity: deny",
+        "on_missing_identity: deny\n                    on_missing_identity: deny",
+    ),
+    ("key-cluster-missing", WASM, "signing_key_cluster: signing_key", "signing_key_cluster: keys"),
+    ("key-listener-missing", WASM, "server_listener_name: signing_key", "server_listener_name: keys"),
+    (
+        "internal-listeners-off",
+        WASM,
+        "- name: envoy.bootstrap.internal_listener\n  typed_config:\n    \"@type\": type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
+        "- name: envoy.bootstrap.wasm",
+    ),
+    (
+        "key-path-differs",
+        WASM,
+        "match: {path: /run/secrets/attestation/signing-key.pem}",
+        "match: {path: /signing-key.pem}",
+    ),
+    ("key-domains", WASM, "domains: [signing-key]\n", "domains: [\"*\"]\n"),
+    ("key-not-watched", WASM, "watched_directory: {path: /run/secrets/attestation}", "# not watched"),
+    (
+        "key-not-watched",
+        WASM,
+        "watched_directory: {path: /run/secrets/attestation}",
+        "watched_directory: {path: /run/secrets}",
+    ),
+    ("no-key", WASM, "signing_key_file: /run/secrets/attestation/signing-key.pem", "token_lifetime: 300s"),
+    ("fail-open", WASM, "failure_policy: FAIL_RELOAD", "failure_policy: FAIL_OPEN"),
+    ("no-fail-reload", WASM, "failure_policy: FAIL_RELOAD", "root_id: attestation"),
+    ("no-vm-id", WASM, "vm_id: attestation", "nack_on_code_cache_miss: false"),
+    ("no-plugin-name", WASM, "config:\n                name: attestation\n", "config:\n"),
+    ("runtime-unavailable", WASM, "envoy.wasm.runtime.v8", "envoy.wasm.runtime.wamr"),
+    ("access-log-name", NATIVE, "FILTER_STATE(wasm.attestation.kid:PLAIN)", "FILTER_STATE(attestation.kid:PLAIN)"),
+];
+
+#[test]
+fn each_change_leads_to_one_finding() {
+    let mut wrong = Vec::new();
+    for (id, file, change, by) in CHANGES {
+        let found = names(&apply(file, change, by));
+        if found != [*id] {
+            wrong.push(format!("{id}: {change:?} -> {by:?} in {file} finds {found:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The text without a block that begins with this line, and with it before another one.
+fn moved(file: &str, block: &str, before: &str) -> String {
+    let text = read(file);
+    let start = text.find(block).unwrap();
+    let rest = &text[start + block.len()..];
+    let end = ["          - name: ", "          route_config:"].iter().filter_map(|next| rest.find(next)).min();
+    let end = start + block.len() + end.unwrap();
+    let without = format!("{}{}", &text[..start], &text[end..]);
+    without.replacen(before, &format!("{}{before}", &text[start..end]), 1)
+}
+
+#[test]
+fn what_authenticates_after_the_filter_is_found() {
+    let jwt_authn = "          - name: envoy.filters.http.jwt_authn\n";
+    let text = moved(WASM, jwt_authn, "          - name: envoy.filters.http.router\n");
+    assert_eq!(names(&text), ["authentication-after-filter", "metadata-not-written"]);
+}
+
+#[test]
+fn a_filter_behind_the_router_is_found() {
+    let text = moved(WASM, "          - name: envoy.filters.http.router\n", RESOLVER_START);
+    assert_eq!(names(&text), ["filter-after-router"]);
+}
+
+#[test]
+fn a_route_that_is_not_resolved_is_found() {
+    let lua = "          - name: other\n            typed_config:\n              \"@type\": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua\n";
+    let jwt_authn = "          - name: envoy.filters.http.jwt_authn\n";
+    let with_lua = apply(WASM, jwt_authn, &format!("{lua}{jwt_authn}"));
+    assert_eq!(names(&with_lua), Vec::<&str>::new());
+    assert_eq!(
+        names(&with_lua.replace(
+            "http.lua.v3.Lua\n              default_source",
+            "http.buffer.v3.Buffer\n              default_source"
+        )),
+        ["route-not-resolved"]
+    );
+}
+
+#[test]
+fn an_old_envoy_is_found() {
+    let wasm = Sources::of_text(&read(WASM), "a.yaml").unwrap();
+    let native = Sources::of_text(&read(NATIVE), "a.yaml").unwrap();
+    for (sources, version, is_found) in [
+        (&wasm, (1, 35), true),
+        (&wasm, (1, 36), false),
+        (&native, (1, 36), true),
+        (&native, (1, 37), true),
+        (&native, (1, 38), false),
+    ] {
+        let found = find(sources, Some(version), None).unwrap();
+        assert_eq!(found.iter().any(|it| it.id == catalog::Id::EnvoyTooOld), is_found, "{version:?}");
+    }
+}
+
+#[test]
+fn demonstrations_are_notes() {
+    let notes = found(&read(COMPOSE));
+    assert!(notes.contains(&("demo-issuer", finding::Severity::Note)), "{notes:?}");
+    let key = repository("envoy/secrets/signing-key.pem");
+    let file = read(WASM).replace("/run/secrets/attestation/signing-key.pem", key.to_str().unwrap());
+    assert!(found(&file).contains(&("demo-key", finding::Severity::Note)));
+}
