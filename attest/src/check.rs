@@ -28,6 +28,7 @@ use anyhow::anyhow;
 
 pub(crate) use finding::Finding;
 pub(crate) use levels::Levels;
+pub(crate) use report::text as report;
 pub(crate) use sources::Sources;
 
 use crate::{Outcome, terminal};
@@ -78,7 +79,7 @@ pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Outcome> {
     let shown = match (args.sarif, json) {
         (true, _) => format!("{}\n", terminal::pretty(&sarif::log(&found))),
         (false, true) => format!("{}\n", terminal::pretty(&report::json(&found, &args.levels))),
-        (false, false) => report::text(&found),
+        (false, false) => report(&found),
     };
     terminal::print(&shown)?;
     Ok(if args.levels.fail(&found) { Outcome::Refused } else { Outcome::Done })
@@ -102,7 +103,7 @@ pub(crate) fn find(
     Ok(rules::apply(sources, &model, version, filter))
 }
 
-fn unreadable(error: &anyhow::Error, json: bool) -> Outcome {
+pub(crate) fn unreadable(error: &anyhow::Error, json: bool) -> Outcome {
     let text = terminal::plain(&crate::without_error_numbers(&format!("{error:#}")));
     if json {
         let _ = terminal::print_json(&serde_json::json!({ "error": text }));
@@ -110,6 +111,19 @@ fn unreadable(error: &anyhow::Error, json: bool) -> Outcome {
         terminal::remark(&format!("{} {text}", terminal::Stream::Stderr.bad("error:")));
     }
     Outcome::Unreadable
+}
+
+/// The key files that the filter is told to sign with.
+pub(crate) fn key_files(sources: &Sources, filter: Option<&str>) -> Vec<String> {
+    let Ok(model) = model::Model::of(&sources.documents) else { return Vec::new() };
+    let mut files = Vec::new();
+    for chain in model.chains() {
+        for ours in (0..chain.filters.len()).filter_map(|index| ours::Ours::of(&chain, index, filter)) {
+            files.extend(ours.key_file().map(str::to_owned));
+        }
+    }
+    files.dedup();
+    files
 }
 
 /// `1.38` or `1.38.2`, also with a `v` before it.

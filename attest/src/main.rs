@@ -7,6 +7,7 @@ mod assertion;
 mod check;
 mod clock;
 mod completions;
+mod doctor;
 mod input;
 mod jwks;
 mod key_file;
@@ -52,6 +53,7 @@ enum Command {
     Rotate(rotate::Args),
     Verify(verify::Args),
     Check(check::Args),
+    Doctor(doctor::Args),
     Upstream(upstream::Args),
     Completions(completions::Args),
     Man(manual::Args),
@@ -89,6 +91,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Rotate(args) => rotate::run(&args, cli.json),
         Command::Verify(args) => verify::run(&args, cli.json),
         Command::Check(args) => check::run(&args, cli.json),
+        Command::Doctor(args) => doctor::run(&args, cli.json),
         Command::Upstream(args) => upstream::run(args, cli.json),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => manual::run(&args),

@@ -1,6 +1,7 @@
 //! The attestation filter in a configuration, and what its own code makes of its settings.
 
 use attestation_filter::config::{Config, ConfigError, Platform};
+use attestation_filter::keys::feed::KeySource;
 use serde_json::Value as Json;
 
 use super::chain::Chain;
@@ -49,6 +50,14 @@ impl<'a> Ours<'a> {
 
     pub(crate) fn is_wasm(&self) -> bool {
         self.platform == Platform::Wasm
+    }
+
+    /// The key file, if the key comes from one.
+    pub(crate) fn key_file(&self) -> Option<&str> {
+        match &self.config.as_ref().ok()?.key_source {
+            KeySource::File(file) => Some(&file.path),
+            _ => None,
+        }
     }
 
     /// The filters that run before it.

@@ -39,7 +39,6 @@ impl Sources {
         Ok(sources)
     }
 
-    #[cfg(test)]
     /// A configuration that came from somewhere else than a file.
     ///
     /// # Errors
