@@ -33,6 +33,8 @@ mod config;
 mod control_plane;
 /// What the dashboard and the alert rules ask of Envoy.
 mod dashboards;
+/// What `attest` says of a running Envoy, and that it is so.
+mod doctor;
 /// The paths that the filter answers itself.
 mod endpoints;
 /// Whatever bytes a client sends, no worker falls.
