@@ -15,9 +15,14 @@ pub(crate) fn text(found: &[Finding]) -> String {
         text.push_str(&format!("{} nothing is wrong", Stream::Stdout.good("✔")));
         text.push_str(&if notes > 0 { format!(", {notes} to note\n") } else { "\n".to_owned() });
     } else {
-        text.push_str(&format!("{} {errors} errors, {warnings} warnings, {notes} notes\n", Stream::Stdout.bad("✘")));
+        let counts = [many(errors, "error"), many(warnings, "warning"), many(notes, "note")].join(", ");
+        text.push_str(&format!("{} {counts}\n", Stream::Stdout.bad("✘")));
     }
     text
+}
+
+fn many(count: usize, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
 
 fn finding(finding: &Finding) -> String {

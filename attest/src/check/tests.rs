@@ -266,3 +266,26 @@ fn demonstrations_are_notes() {
     let file = read(WASM).replace("/run/secrets/attestation/signing-key.pem", key.to_str().unwrap());
     assert!(found(&file).contains(&("demo-key", finding::Severity::Note)));
 }
+
+/// The table of the document. A `|` would end a cell.
+fn table() -> String {
+    let row = |id: &catalog::Id| {
+        let entry = id.entry();
+        let cells = [&format!("`{}`", entry.name), entry.severity.word(), entry.finds, entry.consequence];
+        format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))
+    };
+    let rows: String = catalog::Id::ALL.iter().map(row).collect();
+    format!("| finding | severity | what is found | what it leads to |\n|---|---|---|---|\n{rows}")
+}
+
+#[test]
+fn the_document_has_every_finding() {
+    let written = read("docs/check.md");
+    let (before, rest) = written.split_once("<!-- findings -->\n").unwrap();
+    let (_, after) = rest.split_once("<!-- end -->").unwrap();
+    let made = format!("{before}<!-- findings -->\n{}<!-- end -->{after}", table());
+    if std::env::var_os("UPDATE").is_some() {
+        return std::fs::write(repository("docs/check.md"), made).unwrap();
+    }
+    assert!(written == made, "docs/check.md is out of date: UPDATE=1 cargo test -p attest --bin attest the_document");
+}
