@@ -96,7 +96,6 @@ fn names<'a>(filter: &Filter<'a>, plugin: &'a Node) -> Vec<&'a str> {
     let texts = [
         plugin.text_at(&["name"]),
         plugin.text_at(&["root_id"]),
-        plugin.text_at(&["vm_config", "vm_id"]),
         plugin.text_at(&["vm_config", "code", "local", "filename"]),
         plugin.text_at(&["vm_config", "code", "remote", "http_uri", "uri"]),
         plugin.text_at(&["dynamic_module_config", "name"]),

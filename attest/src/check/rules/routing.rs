@@ -114,7 +114,7 @@ pub(super) fn settings(context: &Context<'_>, found: &mut Findings) {
     });
     for (host, route) in routes.all() {
         let by_header = route.at(&["route", "cluster_header"]);
-        let takes_any = host.list("domains").iter().any(|it| it.text().is_some_and(|text| text.contains('*')));
+        let takes_any = host.list("domains").iter().any(|it| it.text().is_some_and(takes_key_host));
         if let Some(node) = by_header.filter(|_| takes_any && !guarded) {
             let message = format!("a client that names {} gets to the key's listener", file.cluster);
             let cure = "- name: signing-key\n  domains: [signing-key, \"signing-key:*\"]\n  routes:\n  - match: {prefix: \
@@ -122,4 +122,14 @@ pub(super) fn settings(context: &Context<'_>, found: &mut Findings) {
             found.add(Id::KeyByClusterHeader, node, message, cure);
         }
     }
+}
+
+/// Whether a domain is the host of the key, or a pattern that it fits.
+fn takes_key_host(domain: &str) -> bool {
+    let fits = |name: &str| match (domain.strip_prefix('*'), domain.strip_suffix('*')) {
+        (Some(end), _) => name.ends_with(end),
+        (None, Some(start)) => name.starts_with(start),
+        (None, None) => name == domain,
+    };
+    fits("signing-key") || fits("signing-key:1")
 }
