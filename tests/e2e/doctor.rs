@@ -25,7 +25,7 @@ fn start(shipped: Shipped) -> Envoy {
 }
 
 /// The exit code of the doctor, and what it says.
-fn doctor(envoy: &Envoy) -> (i32, Value) {
+pub fn doctor(envoy: &Envoy) -> (i32, Value) {
     let admin = format!("http://{}", envoy.admin().address());
     let output = Command::new(paths::attest()).args(["doctor", "--json", "--admin", &admin]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -40,7 +40,7 @@ fn sign<'a>(said: &'a Value, name: &str) -> &'a str {
 }
 
 /// The names of what is found in the configuration, without notes.
-fn found(said: &Value) -> Vec<&str> {
+pub fn found(said: &Value) -> Vec<&str> {
     let found = said["findings"].as_array().unwrap().iter();
     found.filter(|it| it["severity"] != "note").map(|it| it["id"].as_str().unwrap()).collect()
 }

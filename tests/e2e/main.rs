@@ -83,6 +83,8 @@ mod shipped;
 mod signatures;
 /// Where signatures are made, with which algorithm, and how long an assertion is used again.
 mod signing;
+/// What `attest check` says will go wrong does.
+mod silent;
 /// Clients that take their time, or hang up by half.
 mod slow_clients;
 /// A steady load for an hour, while the key is rotated without a rest.
