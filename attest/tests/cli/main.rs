@@ -1,6 +1,7 @@
 //! `attest` as people and scripts run it: the real program, in real directories, against real sockets.
 //!
 //! - `keys`: keygen and jwks
+//! - `check`: how check and doctor end, in words, as JSON and as SARIF
 //! - `auto`: rotations that nobody has to begin
 //! - `https`: certificates and redirects
 //! - `verify`: every verdict, in words and as JSON
@@ -10,6 +11,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod auto;
+mod check;
 mod https;
 mod keys;
 mod rotate;
