@@ -91,16 +91,18 @@ fn look(args: &Args) -> anyhow::Result<Look> {
     let info = args.admin.server_info()?;
     let sources = args.admin.configuration()?;
     let found = args.levels.apply(check::find(&sources, info.version(), args.filter.as_deref())?);
-    let statistics = args.admin.statistics()?;
-    let mut signs = vec![signs::envoy(&info)];
-    signs.extend(signs::keys(&statistics, clock::now()));
     let listener = match &args.listener {
         Some(listener) if listener.contains("://") => Some(listener.clone()),
         Some(listener) => Some(format!("http://{listener}")),
         None => args.admin.listener()?,
     };
     let files = check::key_files(&sources, args.filter.as_deref());
-    signs.extend(signs::keyset(listener.as_deref(), &args.jwks_path, &args.trust, &files)?);
+    let keyset = signs::keyset(listener.as_deref(), &args.jwks_path, &args.trust, &files)?;
+    // Now: a native module before Envoy 1.39 counts what happens without a request with the next one.
+    let statistics = args.admin.statistics()?;
+    let mut signs = vec![signs::envoy(&info)];
+    signs.extend(signs::keys(&statistics, clock::now()));
+    signs.extend(keyset);
     signs.extend(signs::requests(&statistics));
     Ok(Look { signs, found })
 }
