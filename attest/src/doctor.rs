@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Outcome> {
         let (shown, outcome) = match look(args) {
             Ok(look) => (if json { line(&look, args) } else { text(&look) }, look.outcome(&args.levels)),
             Err(error) if !args.watch => return Ok(check::unreadable(&error, json)),
-            Err(error) => (format!("{error:#}\n"), Outcome::Unreadable),
+            Err(error) => (silent(&error, json), Outcome::Unreadable),
         };
         if before.as_ref() != Some(&shown) {
             terminal::print(&shown)?;
@@ -85,6 +85,12 @@ pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Outcome> {
         before = Some(shown);
         std::thread::sleep(args.every);
     }
+}
+
+/// One that is watched may be starting anew.
+fn silent(error: &anyhow::Error, json: bool) -> String {
+    let text = terminal::plain(&crate::without_error_numbers(&format!("{error:#}")));
+    if json { format!("{}\n", terminal::compact(&json!({ "error": text }))) } else { format!("error: {text}\n") }
 }
 
 fn look(args: &Args) -> anyhow::Result<Look> {
