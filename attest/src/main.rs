@@ -4,8 +4,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod assertion;
+mod check;
 mod clock;
 mod completions;
+mod doctor;
 mod input;
 mod jwks;
 mod key_file;
@@ -28,9 +30,9 @@ const ABOUT: &str = "Keys, rotations and verification for signed identity behind
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done; for verify: the assertion is good
-  1  refused or failed; for verify: the assertion is not good
-  2  the command line is wrong";
+  0  done; for verify: the assertion is good; for check: nothing is wrong
+  1  refused or failed; for verify: the assertion is not good; for check: something is wrong
+  2  the command line is wrong; for check: the configuration cannot be read";
 
 /// Keys, rotations and verification for signed identity behind Envoy.
 #[derive(Parser)]
@@ -51,6 +53,8 @@ enum Command {
     Jwks(jwks::Args),
     Rotate(rotate::Args),
     Verify(verify::Args),
+    Check(check::Args),
+    Doctor(doctor::Args),
     Upstream(upstream::Args),
     Completions(completions::Args),
     Man(manual::Args),
@@ -63,6 +67,8 @@ enum Outcome {
     Done,
     /// It is not, and the command has said why.
     Refused,
+    /// There was nothing that could be looked at, and the command has said why.
+    Unreadable,
 }
 
 fn main() -> ExitCode {
@@ -74,6 +80,7 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Refused) => ExitCode::from(1),
+        Ok(Outcome::Unreadable) => ExitCode::from(2),
         Err(error) => report(&error, json),
     }
 }
@@ -84,6 +91,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Jwks(args) => jwks::run(&args),
         Command::Rotate(args) => rotate::run(&args, cli.json),
         Command::Verify(args) => verify::run(&args, cli.json),
+        Command::Check(args) => check::run(&args, cli.json),
+        Command::Doctor(args) => doctor::run(&args, cli.json),
         Command::Upstream(args) => upstream::run(args, cli.json),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => manual::run(&args),

@@ -33,6 +33,8 @@ mod config;
 mod control_plane;
 /// What the dashboard and the alert rules ask of Envoy.
 mod dashboards;
+/// What `attest` says of a running Envoy, and that it is so.
+mod doctor;
 /// The paths that the filter answers itself.
 mod endpoints;
 /// Fifty times without a key for a moment, and nobody is refused.
@@ -85,6 +87,8 @@ mod shipped;
 mod signatures;
 /// Where signatures are made, with which algorithm, and how long an assertion is used again.
 mod signing;
+/// What `attest check` says will go wrong does.
+mod silent;
 /// Clients that take their time, or hang up by half.
 mod slow_clients;
 /// A steady load for an hour, while the key is rotated without a rest.

@@ -1,6 +1,7 @@
 //! `attest` as people and scripts run it: the real program, in real directories, against real sockets.
 //!
 //! - `keys`: keygen and jwks
+//! - `check`: how check and doctor end, in words, as JSON and as SARIF
 //! - `auto`: rotations that nobody has to begin
 //! - `secret`: keyrings in a Secret of Kubernetes
 //! - `real_cluster`: the same on a real kube-apiserver
@@ -12,6 +13,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod auto;
+mod check;
 mod cluster;
 mod fleet;
 mod https;

@@ -1,0 +1,76 @@
+//! The filter's settings, judged by the code that reads them in Envoy.
+
+use attestation_filter::config::{ConfigError, route_members};
+
+use super::super::catalog::Id;
+use super::super::context::Context;
+use super::super::finding::Findings;
+use super::super::node::{Node, last_part};
+use super::super::ours;
+
+pub(super) fn read(context: &Context<'_>, found: &mut Findings) {
+    if let Err(error) = &context.ours.config {
+        let node = field(error).map_or(context.ours.setting(""), |field| context.ours.setting(field));
+        found.add(Id::ConfigurationRefused, node, error.to_string(), allowed(error));
+    }
+    let Some(routes) = context.ours.chain.routes else { return };
+    for host in routes.hosts() {
+        of_place(context, host, false, found);
+    }
+    for (_, route) in routes.all() {
+        of_place(context, route, true, found);
+    }
+    of_place(context, routes.0, false, found);
+}
+
+/// What a route, a virtual host or a route configuration says to the filter.
+fn of_place(context: &Context<'_>, place: &Node, is_route: bool, found: &mut Findings) {
+    let is_wasm = context.ours.is_wasm();
+    if let Some(metadata) = place.at(&["metadata", "filter_metadata", "attestation"]) {
+        if !is_wasm {
+            let cure = "typed_per_filter_config: {attestation: {\"@type\": \
+                        type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute, …}}";
+            found.add(Id::SettingsNotRead, metadata, "the native module reads no metadata of a route", cure);
+        } else if !is_route {
+            let cure = "move metadata to each route, or the setting into the filter's configuration";
+            found.add(Id::SettingsNotRead, metadata, "the Wasm module reads the metadata of routes only", cure);
+        } else if let Err(error) = route_members(metadata.json().to_string().as_bytes()) {
+            found.add(Id::RouteSettingsRefused, metadata, error.to_string(), allowed(&error));
+        }
+    }
+    let Some(config) = place.at(&["typed_per_filter_config"]).and_then(|all| all.get(context.ours.filter.name)) else {
+        return;
+    };
+    let (kind, body) = config.unwrapped();
+    match last_part(kind) {
+        "DynamicModuleFilterPerRoute" if !is_wasm => {
+            let (node, bytes) = ours::settings(body.get("filter_config"));
+            if let Err(error) = route_members(&bytes) {
+                found.add(Id::RouteSettingsRefused, node.unwrap_or(config), error.to_string(), allowed(&error));
+            }
+        }
+        "FilterConfig" => {}
+        _ if is_wasm => {
+            let cure = "metadata: {filter_metadata: {attestation: {…}}} on the route";
+            found.add(Id::SettingsNotRead, config, "a Wasm filter has no typed_per_filter_config", cure);
+        }
+        _ => {}
+    }
+}
+
+/// The path of the field that is wrong.
+fn field(error: &ConfigError) -> Option<&str> {
+    match error {
+        ConfigError::Unknown { field, .. } | ConfigError::Invalid { field, .. } => Some(field),
+        ConfigError::Key { field, .. } | ConfigError::Signer { field, .. } => Some(field),
+        ConfigError::NotJson { .. } => None,
+    }
+}
+
+fn allowed(error: &ConfigError) -> String {
+    match error {
+        ConfigError::Unknown { allowed, .. } | ConfigError::Invalid { allowed, .. } => format!("write {allowed}"),
+        ConfigError::Key { .. } => "attest keygen -o signing-key.pem makes a key that is taken".into(),
+        ConfigError::Signer { .. } | ConfigError::NotJson { .. } => "docs/configuration.md has every field".into(),
+    }
+}

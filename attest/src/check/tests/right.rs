@@ -1,0 +1,166 @@
+//! Configurations that are right in many ways, made by chance: none of them has anything above a note.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Metadata,
+    Path,
+    FilterState,
+    Header,
+    Certificate,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Key {
+    File,
+    Variable,
+    OtherPath,
+}
+
+#[derive(Debug, Clone)]
+struct Right {
+    native: bool,
+    source: Source,
+    key: Key,
+    exempts: bool,
+    domains: Vec<&'static str>,
+    route: &'static str,
+    audience: bool,
+    reuse: bool,
+    json: bool,
+}
+
+fn right() -> impl Strategy<Value = Right> {
+    let source = prop_oneof![
+        Just(Source::Metadata),
+        Just(Source::Path),
+        Just(Source::FilterState),
+        Just(Source::Header),
+        Just(Source::Certificate)
+    ];
+    let key = prop_oneof![Just(Key::File), Just(Key::Variable), Just(Key::OtherPath)];
+    let domains = prop_oneof![
+        Just(vec!["app.example.com", "app.example.com:*"]),
+        Just(vec!["*.example.com", "*.example.com:8443"]),
+        Just(vec!["a.example", "a.example:*", "b.example", "b.example:*"]),
+        Just(vec!["*"]),
+    ];
+    let route = prop_oneof![
+        Just("match: {prefix: /}"),
+        Just("match: {path_separated_prefix: /api}"),
+        Just("match: {safe_regex: {regex: \"/[a-z]+\"}}")
+    ];
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    (source, key, domains, route, flags).prop_map(
+        |(source, key, domains, route, (native, exempts, audience, reuse, json))| {
+            // A native module reads no nested metadata, and every Host needs an audience that is not the client's.
+            let nested = matches!(source, Source::Metadata | Source::Path);
+            let source = if native && nested { Source::FilterState } else { source };
+            let audience = audience || domains == ["*"];
+            Right { native, source, key, exempts, domains, route, audience, reuse, json }
+        },
+    )
+}
+
+impl Right {
+    fn text(&self) -> String {
+        let mut text = read(if self.native { NATIVE } else { WASM });
+        let mut settings = vec!["on_missing_identity: deny".to_owned()];
+        settings.extend(self.audience.then(|| "audience: app".to_owned()));
+        settings.extend(self.reuse.then(|| "reuse: 30s".to_owned()));
+        settings.extend(self.sources(&mut text));
+        let indentation = if self.native { 18 } else { 20 };
+        let settings = settings.join(&format!("\n{}", " ".repeat(indentation)));
+        text = text.replacen("on_missing_identity: deny", &settings, 1);
+        let domains: Vec<_> = self.domains.iter().map(|domain| format!("{domain:?}")).collect();
+        let domains = format!("domains: [{}]", domains.join(", "));
+        text = text.replacen("domains: [app.example.com, \"app.example.com:*\"]", &domains, 1);
+        text = text.replacen(
+            "- match: {path: /healthz}",
+            &format!(
+                "- {}\n                route: {{cluster: upstream}}\n              - match: {{path: /healthz}}",
+                self.route
+            ),
+            1,
+        );
+        self.keyed(self.exempted(text))
+    }
+
+    /// Writes what the source needs, and says how it is named.
+    fn sources(&self, text: &mut String) -> Option<String> {
+        let metadata = "metadata: {namespace: envoy.filters.http.jwt_authn";
+        match self.source {
+            Source::Metadata => Some(format!("identity_sources: [{{{metadata}}}}}]")),
+            Source::Path => Some(format!("identity_sources: [{{{metadata}, path: [identity]}}}}]")),
+            Source::FilterState if self.native => None,
+            Source::FilterState => {
+                let filter = "          - name: state\n            typed_config:\n              \"@type\": type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config\n              on_request_headers:\n              - object_key: who\n                factory_key: envoy.string\n                format_string: {text_format_source: {inline_string: \"%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:identity)%\"}}\n";
+                *text = text.replacen(RESOLVER_START, &format!("{filter}{RESOLVER_START}"), 1);
+                Some("identity_sources: [{filter_state: who}]".into())
+            }
+            Source::Header => {
+                let before = if self.native { "          - name: attestation\n" } else { RESOLVER_START };
+                *text = text.replacen(before, &format!("{EXT_AUTHZ}{before}"), 1);
+                let remove = "              - remove: x-auth-user\n";
+                *text = if self.native {
+                    let early = format!(
+                        "          early_header_mutation_extensions:\n          - name: early\n            typed_config:\n              \"@type\": type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation\n              mutations:\n{remove}          normalize_path: true\n"
+                    );
+                    text.replacen("          normalize_path: true\n", &early, 1)
+                } else {
+                    text.replacen("              mutations:\n", &format!("              mutations:\n{remove}"), 1)
+                };
+                Some("identity_sources: [{headers: {sub: x-auth-user}}]".into())
+            }
+            Source::Certificate => {
+                let tls = "    filter_chains:\n    - transport_socket:\n        name: tls\n        typed_config:\n          \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext\n          require_client_certificate: true\n          common_tls_context: {validation_context: {trusted_ca: {filename: /ca.pem}}}\n      filters:";
+                *text = text.replacen("    filter_chains:\n    - filters:", tls, 1);
+                Some("identity_sources: [{client_certificate: {sub: uri_san}}]".into())
+            }
+        }
+    }
+
+    /// Either nobody is asked for a token there, or the paths are named.
+    fn exempted(&self, text: String) -> String {
+        if !self.exempts {
+            return text;
+        }
+        let start = text.find("              - match: {prefix: /}\n                requires:").unwrap();
+        let end = start + text[start..].find("- allow_missing: {}").unwrap() + "- allow_missing: {}".len();
+        let rules = "              - match: {path: /.well-known/pomerium/jwks.json}\n              - match: {path: /.well-known/pomerium}\n              - match: {prefix: /}\n                requires: {provider_name: idp}";
+        format!("{}{rules}{}", &text[..start], &text[end..])
+    }
+
+    fn keyed(&self, text: String) -> String {
+        match self.key {
+            Key::File => text,
+            Key::OtherPath => text.replace("/run/secrets/attestation", "/etc/keys"),
+            Key::Variable if self.native => {
+                text.replace("signing_key_file: /run/secrets/attestation/signing-key.pem", "token_lifetime: 60s")
+            }
+            Key::Variable => text
+                .replace("signing_key_file: /run/secrets/attestation/signing-key.pem", "token_lifetime: 60s")
+                .replacen(
+                    "vm_id: attestation",
+                    "vm_id: attestation\n                  environment_variables: {host_env_keys: [SIGNING_KEY]}",
+                    1,
+                ),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn right_configurations_have_nothing_wrong(right in right()) {
+        let mut text = right.text();
+        if right.json {
+            text = document::read(&text, "a.yaml").unwrap()[0].json().to_string();
+        }
+        prop_assert_eq!(names(&text), Vec::<&str>::new(), "{}", text);
+    }
+}
