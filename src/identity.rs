@@ -1,14 +1,17 @@
 //! Who the user is: from Envoy's dynamic metadata or filter state, from headers that an earlier filter set, or from a
 //! client certificate.
 
+mod json_object;
+
 use std::borrow::Cow;
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use crate::host::{CertificateField, RequestHost};
 use crate::http::fields::Fields;
 use crate::http::header_name::HeaderName;
 use crate::value::{List, Object, Value};
+use json_object::JsonObject;
 
 /// Headers that Envoy joins with commas when they come twice, so that a comma may be where two values met.
 const JOINED_BY_ENVOY: [&str; 10] = [
@@ -176,12 +179,7 @@ fn in_metadata<'a>(
 }
 
 fn in_filter_state<'a>(host: &impl RequestHost, name: &str) -> Option<Identity<'a>> {
-    match serde_json::from_slice(&host.filter_state(name)?) {
-        Ok(Json::Object(members)) if members.values().any(|value| !Value::from(value).is_empty()) => {
-            Some(Identity::Json(members))
-        }
-        _ => None,
-    }
+    JsonObject::read(&host.filter_state(name)?).filter(JsonObject::says_something).map(Identity::Json)
 }
 
 fn in_headers<'a>(headers: &Fields<'a>, claims: &'a [(String, ClaimHeaderValue)]) -> Option<Identity<'a>> {
@@ -268,7 +266,7 @@ pub enum Identity<'a> {
     /// The members of an object, of any JSON types, found once for all claims that are looked up in them.
     Members(Vec<(&'a [u8], Value<'a>)>),
     /// The members of a JSON object.
-    Json(Map<String, Json>),
+    Json(JsonObject),
     /// Texts, by the claims that were configured.
     Named(Vec<(&'a str, Named<'a>)>),
 }
@@ -318,7 +316,7 @@ impl<'a> Identity<'a> {
                 let member = members.iter().rev().find(|(member, _)| *member == name.as_bytes());
                 member.map(|(_, value)| *value)
             }
-            Self::Json(members) => members.get(name).map(Value::from),
+            Self::Json(members) => members.get(name),
             Self::Named(claims) => claims.iter().find(|(claim, _)| *claim == name).map(|(_, value)| match value {
                 Named::Text(text) => Value::String(text.as_bytes()),
                 Named::Texts(texts) => Value::List(List::Texts(texts)),

@@ -460,6 +460,10 @@ fn filter_state_is_an_identity_where_it_is_an_object() {
     }
     let deep = format!(r#"{{"sub":{}"ada"{}}}"#, "[".repeat(5000), "]".repeat(5000));
     assert_eq!(with(&deep).status, 401, "a deep one");
+    for odd in ["1e400", r#""\ud800""#, &format!("{}{}", "[".repeat(150), "]".repeat(150))] {
+        let identity = format!(r#"{{"sub":"ada","level":{odd},"org":{{"unit":"x"}}}}"#);
+        assert_eq!(some_claims(&with(&identity), &["sub", "dept", "level"]), json!(["ada", "x", null]), "{identity}");
+    }
     assert_eq!(claims(&with(r#"{"sub":"still here"}"#))["sub"], "still here");
     let headers = [("attestation.identity", r#"{"sub":"eve"}"#), ("attestation-identity", r#"{"sub":"eve"}"#)];
     assert_eq!(envoy.send(&Request::get("/").headers(headers)).status, 401, "a client's header is none");
