@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use attestation_filter::attester::{Changes, Decision};
-use attestation_filter::http::endpoint::{Response, is_grpc};
+use attestation_filter::http::endpoint::Response;
 use attestation_filter::http::fields::Fields;
 
 use crate::ffi::{HeadersStatus, Map, Stream};
@@ -119,13 +119,19 @@ impl Filter {
         if self.is_answered.replace(true) {
             return;
         }
-        let is_grpc = is_grpc(&Fields::new(stream.fields(Map::RequestHeaders)));
         // Envoy makes an answer of gRPC of it, and would have it say that all is well.
+        let is_grpc = is_answered_in_grpc(&Fields::new(stream.fields(Map::RequestHeaders)));
         let grpc_status = response.grpc_status.filter(|_| is_grpc).map(|status| status.to_string());
         let fields = response.headers.iter().map(|(name, value)| (*name, value.as_str()));
         let fields: Vec<_> = fields.chain(grpc_status.as_deref().map(|status| ("grpc-status", status))).collect();
         stream.respond(response.status, &fields, &response.body, response.details);
     }
+}
+
+/// Whether Envoy answers in gRPC's manner: `application/grpc` and `application/grpc+…`, in this letter case, and no other.
+fn is_answered_in_grpc(request: &Fields<'_>) -> bool {
+    let subtype = request.first("content-type").strip_prefix(b"application/grpc");
+    subtype.is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
 }
 
 fn apply(stream: &mut Stream<'_>, changes: &Changes) {

@@ -97,6 +97,8 @@ fn no_content_type_makes_a_cacheable_answer_empty() {
         "",
     ] {
         let reply = envoy.send(&Request::get(JWKS_PATH).header("content-type", kind));
+        let is_grpc = kind.trim() == "application/grpc";
+        assert_eq!(reply.header("grpc-status").is_some(), is_grpc, "{kind:?}: Envoy answers others in HTTP's manner");
         let is_kept = reply.header("etag").is_some()
             || !reply.header("cache-control").is_some_and(|value| value.contains("no-store"));
         let is_whole = reply.status == 200 && reply.text() == keyset;
