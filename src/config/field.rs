@@ -11,6 +11,8 @@ use crate::value::{List, Object, Value};
 
 /// Deeper than any configuration that a person writes.
 const MAX_DEPTH: usize = 100;
+/// What a `usize` holds in Wasm. The other host allows no more, so that a configuration means the same in both.
+const MAX_SIZE: u64 = 4_294_967_295;
 
 /// The object as JSON; none if it is malformed or too deep, a string is not UTF-8, or a number is not finite.
 pub(super) fn to_json(object: Object<'_>) -> Option<Map<String, Json>> {
@@ -170,8 +172,9 @@ impl Field {
 
     /// A whole number of bytes, at least 1.
     pub(super) fn size(self) -> Result<usize, ConfigError> {
-        let size = self.value.as_u64().and_then(|size| usize::try_from(size).ok());
-        size.filter(|size| *size > 0).ok_or_else(|| self.error("a whole number of at least 1"))
+        let size = self.value.as_u64().filter(|size| (1..=MAX_SIZE).contains(size));
+        let size = size.and_then(|size| usize::try_from(size).ok());
+        size.ok_or_else(|| self.error(&format!("a whole number from 1 to {MAX_SIZE}")))
     }
 
     /// Envoy's form of a duration: decimal seconds with the unit, `"300s"` or `"0.5s"`.
