@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use harness::filters::lua;
 use harness::keys::A;
-use harness::traps::trapping_module;
+use harness::modules;
 use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Client, Envoy, Host, JWKS_PATH, Reply, Request, only_on};
 
 /// Two workers with every feature on that reads something a client can send.
@@ -364,7 +364,7 @@ fn these_tests_see_a_trap_when_there_is_one() {
     }
     let directory = tempfile::tempdir().unwrap();
     let module = directory.path().join("trapping.wasm");
-    std::fs::write(&module, trapping_module()).unwrap();
+    std::fs::write(&module, modules::trapping()).unwrap();
     let envoy = Bootstrap::new(json!({})).module(module).start();
     assert_eq!(envoy.get("/").status, 503);
     assert!(catch_unwind(AssertUnwindSafe(|| drop(envoy))).is_err(), "the end of an Envoy is the check");

@@ -1,11 +1,14 @@
 //! Keys from a file that Envoy reads: their first load, their replacement, and what happens when either goes wrong.
 
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use harness::keys::{A, B, KID_A, KID_B, KID_RSA, RSA, openssl, pem, pkcs8};
 use harness::log::ours;
+use harness::modules;
 use harness::{
     Assertion, Bootstrap, Capability, Client, Crowd, Envoy, Host, JWKS_PATH, Request, Secrets, eventually, only_on,
 };
@@ -226,6 +229,45 @@ fn the_main_thread_neither_logs_nor_counts() {
     wait_for_refreshes(&envoy);
     assert_eq!(envoy.stat("key_load_failures"), 0, "{}", ours(&envoy.log()).join("\n"));
     assert_eq!(complaints(&envoy.log()), [""; 0]);
+}
+
+/// A filter with a module that writes another key where the workers share theirs.
+fn writes_another_key(directory: &Path) -> Value {
+    let module = directory.join("sharing.wasm");
+    fs::write(&module, modules::sharing(&format!("attestation.key_file.keys.signing_key.{PATH}"), &pem(B))).unwrap();
+    json!({
+        "name": "another",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": "another",
+                "vm_config": {
+                    "vm_id": "attestation",
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"local": {"filename": module}},
+                },
+            },
+        },
+    })
+}
+
+#[test]
+fn the_file_wins_over_what_another_module_shares() {
+    if !only_on(Host::Wasm, "natively there is no shared data") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let envoy = Bootstrap::new(configuration()).key_file(pem(A)).filter(writes_another_key(directory.path())).start();
+    eventually("keys", || (envoy.get("/").status == 200).then_some(()));
+    let is_back = || envoy.stat("shared_keys_replaced") >= 2;
+    eventually("the file's keys to be put back twice", || {
+        assert_eq!(Assertion::read(&envoy.get("/").token()).kid(), KID_A);
+        assert_eq!(envoy.keys().kids(), [KID_A]);
+        is_back().then_some(())
+    });
+    let lines = complaints(&envoy.log());
+    assert!(lines.iter().all(|line| line.contains("something else wrote shared data")), "{lines:#?}");
+    assert!(!lines.is_empty(), "a line tells of it");
 }
 
 /// What an operator got wrong, and what the log must say about it.

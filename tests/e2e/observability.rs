@@ -109,7 +109,7 @@ fn signed() -> &'static str {
 }
 
 /// What real traffic cannot bring about here: the host's function would have to fail after it has worked, and another module
-/// would have to sign, or to write into the shared data.
+/// would have to sign, or to write into the shared data, as one does in `key_file`.
 const OUT_OF_REACH: [&str; 4] = ["sign_fallbacks", "refused.not_signed", "signed.native", "shared_keys_replaced"];
 
 /// A statistic, and requests that make it grow by so much.

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use harness::filters::{access_log, metadata};
 use harness::keys::{A, B, KID_A, KID_B, RSA, pem};
+use harness::modules;
 use harness::tls::Authority;
-use harness::traps::trapping_module;
 use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, Host, Request, eventually, only_on, paths};
 
 /// Notes what was found out. It must be what is expected of this version.
@@ -126,7 +126,7 @@ fn a_fallen_vm_comes_back() {
     }
     let directory = tempfile::tempdir().expect("a directory");
     let module = directory.path().join("trapping.wasm");
-    fs::write(&module, trapping_module()).expect("write a module");
+    fs::write(&module, modules::trapping()).expect("write a module");
     let envoy = Bootstrap::new(json!({})).module(module).may_trap().start();
     assert_eq!(envoy.get("/").status, 503);
     let reloads = || envoy.admin().stats().iter().any(|(name, count)| name.contains("vm_reload_success") && *count > 0);

@@ -84,6 +84,9 @@ pub mod log;
 /// The names in an object.
 #[cfg(feature = "full")]
 mod members;
+/// Modules that are not ours.
+#[cfg(feature = "full")]
+pub mod modules;
 /// Keys that no tool makes.
 #[cfg(feature = "full")]
 pub mod odd_keys;
@@ -105,7 +108,7 @@ pub mod snippet;
 /// Certificates, and connections that show them.
 #[cfg(feature = "full")]
 pub mod tls;
-/// The log of a worker that fell, and a module that falls.
+/// The log of a worker that fell.
 #[cfg(feature = "full")]
 pub mod traps;
 /// The service behind Envoy: it answers with what it received.

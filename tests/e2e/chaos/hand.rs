@@ -14,7 +14,7 @@ use super::dice::Dice;
 use super::judge::REJECTED;
 use super::ledger::{Key, Ledger};
 use harness::keys::A;
-use harness::traps::trapping_module;
+use harness::modules;
 use harness::{Bootstrap, Configuration, Envoy, Host, paths};
 
 const POLL: Duration = Duration::from_millis(2);
@@ -95,7 +95,7 @@ impl Hand {
         let key = Key::generate();
         ledger.offer(&key);
         let files = tempfile::tempdir().expect("a directory for modules");
-        fs::write(files.path().join("trapping.wasm"), trapping_module()).expect("write a module");
+        fs::write(files.path().join("trapping.wasm"), modules::trapping()).expect("write a module");
         let mut hand = Self {
             envoy: None,
             upstream,
