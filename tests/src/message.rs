@@ -67,9 +67,9 @@ pub fn latin1(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
-/// A name as servers read it that tell neither case nor `_` and `.` from `-`.
+/// A name as the server reads it that folds most: lighttpd for CGI takes each byte that is no letter or digit for one.
 pub fn folded(name: &str) -> String {
-    name.to_lowercase().replace(['_', '.'], "-")
+    name.to_lowercase().replace(|letter: char| !letter.is_ascii_alphanumeric(), "-")
 }
 
 fn read_line(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {

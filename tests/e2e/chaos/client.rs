@@ -14,10 +14,28 @@ use harness::{ASSERTION_HEADER, Client, HOST, Request};
 
 /// How long to wait for an Envoy that is not there, or that refuses.
 const PAUSE: Duration = Duration::from_millis(20);
-const ALIASES: [&str; 4] =
-    ["X_Pomerium_Jwt_Assertion", "x.pomerium.jwt.assertion", "x-pomerium_jwt-ASSERTION", "X-POMERIUM.JWT_assertion"];
-const CLAIMS: [&str; 4] =
-    ["x-pomerium-claim-sub", "x-pomerium-claim-email", "X_Pomerium_Claim_Sub", "x.pomerium-claim.groups"];
+/// With each byte that a name can have in place of `-`, as some server folds it.
+const ALIASES: [&str; 9] = [
+    "X_Pomerium_Jwt_Assertion",
+    "x.pomerium.jwt.assertion",
+    "x-pomerium_jwt-ASSERTION",
+    "X-POMERIUM.JWT_assertion",
+    "x~pomerium~jwt~assertion",
+    "x!pomerium#jwt$assertion",
+    "x%pomerium&jwt'assertion",
+    "x*pomerium+jwt^assertion",
+    "X`Pomerium|Jwt-Assertion",
+];
+const CLAIMS: [&str; 6] = [
+    "x-pomerium-claim-sub",
+    "x-pomerium-claim-email",
+    "X_Pomerium_Claim_Sub",
+    "x.pomerium-claim.groups",
+    "x~pomerium*claim|sub",
+    "x-pomerium-claim-",
+];
+/// Names that are removed whatever is configured.
+const ASSERTION_FOR: [&str; 2] = ["X-Pomerium-Jwt-Assertion-For", "x~pomerium_jwt.assertion+for"];
 
 /// What a client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +48,8 @@ pub(super) enum Trick {
     Doubled,
     /// One under another spelling.
     Aliased,
+    /// One for somebody else.
+    ForAnother,
     /// An assertion of ours.
     Replayed,
     /// Claim headers.
@@ -53,11 +73,12 @@ pub(super) enum Trick {
 }
 
 impl Trick {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Nothing,
         Self::Forged,
         Self::Doubled,
         Self::Aliased,
+        Self::ForAnother,
         Self::Replayed,
         Self::Claims,
         Self::Trailers,
@@ -184,6 +205,7 @@ impl Trickster {
             Trick::Forged => due.header(ASSERTION_HEADER, &self.forged),
             Trick::Doubled => due.header(ASSERTION_HEADER, &self.forged).header("X-Pomerium-Jwt-Assertion", real),
             Trick::Aliased => due.header(ALIASES[self.dice.below(ALIASES.len())], &self.forged),
+            Trick::ForAnother => due.headers(ASSERTION_FOR.map(|name| (name, &self.forged))),
             Trick::Replayed => due.header(ASSERTION_HEADER, real),
             Trick::Claims => due.headers(CLAIMS.map(|name| (name, "admin"))),
             Trick::Trailers => due.body("hello").trailer(ASSERTION_HEADER, &real).trailer(CLAIMS[2], "admin"),

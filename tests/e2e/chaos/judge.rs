@@ -13,6 +13,7 @@ use harness::message::{Lines, folded, latin1};
 /// In the audience of a configuration that Envoy must refuse.
 pub(super) const REJECTED: &str = "rejected";
 const CLAIM_HEADERS: &str = "x-pomerium-claim-";
+const ASSERTION_FOR: &str = "x-pomerium-jwt-assertion-for";
 /// The only claim header that a configuration of the test asks for.
 const CLAIM_HEADER: &str = "x-pomerium-claim-sub";
 
@@ -74,6 +75,9 @@ impl Judge {
         let (due, number) = (path.next() == Some("due"), path.next().unwrap_or_default());
         let user = format!("u-{number}");
         check_claim_headers(headers, due.then_some(&user))?;
+        if headers.iter().any(|(name, _)| folded(&latin1(name)) == ASSERTION_FOR) {
+            return Err("an assertion for another".into());
+        }
         let assertions: Vec<_> = headers.iter().filter(|(name, _)| folded(&latin1(name)) == ASSERTION_HEADER).collect();
         let value = match (due, assertions.as_slice()) {
             (false, []) => return Ok(None),
@@ -164,6 +168,7 @@ mod tests {
             ("not due", "/off/1", vec![(header, token.clone())]),
             ("a claim header", "/due/1", vec![(header, token.clone()), ("x-pomerium-claim-email", "x".to_owned())]),
             ("another's claim", "/due/1", vec![(header, token.clone()), (CLAIM_HEADER, "u-2".to_owned())]),
+            ("an assertion for another", "/off/1", vec![("x~pomerium-jwt.assertion-For", "x".to_owned())]),
             ("a claim header, not due", "/off/1", vec![("x_pomerium_claim_sub", "u-1".to_owned())]),
         ] {
             let lines: Vec<_> = lines.iter().map(|(name, value)| (*name, value.as_str())).collect();
