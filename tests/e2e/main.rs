@@ -67,6 +67,8 @@ mod keys;
 mod kubernetes;
 /// What keeps an assertion small, and what is counted of it.
 mod limits;
+/// What the filter writes to the log, and how often, as docs/operations.md has it.
+mod log_lines;
 /// Numbers that a double may have changed.
 mod numbers;
 /// What an operator sees, and what nobody sees: access log, statistics, log lines.
