@@ -27,6 +27,8 @@ pub(crate) enum DocumentError {
     Syntax { file: String, line: usize, reason: String },
     #[error("{file}: it has more than {MAX_NODES} values")]
     TooBig { file: String },
+    #[error("{file}: there is nothing in it; give a file with an Envoy configuration")]
+    Empty { file: String },
 }
 
 /// The documents of a text.
@@ -51,7 +53,8 @@ pub(crate) fn read(text: &str, file: &str) -> Result<Vec<Node>, DocumentError> {
             documents.push(document);
         }
     }
-    Ok(documents)
+    let is_empty = documents.iter().all(|document| matches!(document.value, Value::Null));
+    if is_empty { Err(DocumentError::Empty { file: file.to_owned() }) } else { Ok(documents) }
 }
 
 fn language(text: &str) -> Language {
@@ -151,6 +154,13 @@ mod tests {
     fn what_is_no_document_is_refused_with_its_line() {
         let error = read("a: 1\nb: [1, 2\n", "a.yaml").unwrap_err();
         assert!(error.to_string().starts_with("a.yaml:"), "{error}");
+    }
+
+    #[test]
+    fn text_without_a_document_is_refused() {
+        for text in ["", "\n", "# a comment\n", "---\n", "---\n---\n", "null"] {
+            assert_eq!(read(text, "a.yaml").unwrap_err(), DocumentError::Empty { file: "a.yaml".into() }, "{text:?}");
+        }
     }
 
     #[test]
