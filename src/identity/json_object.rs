@@ -29,7 +29,8 @@ impl JsonObject {
         let inner = text.trim_ascii().strip_prefix(b"{")?.strip_suffix(b"}")?;
         let mut object = Self { members: Map::new(), unreadable: Vec::new() };
         for member in split(inner, b',')? {
-            let (name, value) = split(member, b':')?.split_first().map(|(name, _)| (*name, after(member, name)))?;
+            let name = *split(member, b':')?.first()?;
+            let value = member.get(name.len() + 1..).unwrap_or_default();
             let Ok(Json::String(name)) = serde_json::from_slice(name) else { continue };
             match serde_json::from_slice(value) {
                 Ok(value) => drop(object.members.insert(name, value)),
@@ -49,11 +50,6 @@ impl JsonObject {
     pub(super) fn says_something(&self) -> bool {
         !self.unreadable.is_empty() || self.members.values().any(|value| !Value::from(value).is_empty())
     }
-}
-
-/// What comes after the name of a member and its colon.
-fn after<'a>(member: &'a [u8], name: &[u8]) -> &'a [u8] {
-    member.get(name.len() + 1..).unwrap_or_default()
 }
 
 /// The parts between separators that are in no string, list or object; none if those do not end.
