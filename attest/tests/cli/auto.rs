@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::fleet::{Follower, REFRESH, options, verify_until};
-use crate::support::{Keys, Proxy, Said, attest, run};
+use crate::support::{Keys, Proxy, Said, ask_until_done, attest, run};
 
 const QUICK: [&str; 6] = ["--cache-time", "0.2s", "--refresh-time", "0s", "--token-lifetime", "0.2s"];
 
@@ -22,14 +22,7 @@ fn auto(keys: &Keys, more: &[&str]) -> Value {
 
 /// Runs it until a step is done.
 fn until_done(keys: &Keys, more: &[&str]) -> Value {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let answer = auto(keys, more);
-        if answer["done"] == true {
-            return answer;
-        }
-        assert!(Instant::now() < deadline, "{answer}");
-    }
+    ask_until_done(|| auto(keys, more))
 }
 
 #[test]

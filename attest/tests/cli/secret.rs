@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::auto::{asked_until, watched};
 use crate::cluster::{Fake, Files, NAME, Trouble, keyring};
 use crate::fleet::{Follower, options, verify_until};
-use crate::support::{Keys, Proxy, Said, kids};
+use crate::support::{Keys, Proxy, Said, ask_until_done, kids};
 
 const QUICK: [&str; 8] = ["--cache-time", "0.2s", "--refresh-time", "0s", "--token-lifetime", "0.2s", "--every", "0s"];
 
@@ -28,14 +28,7 @@ fn auto(files: &Files, proxy: &Proxy) -> Value {
 }
 
 fn until_done(files: &Files, proxy: &Proxy) -> Value {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let answer = auto(files, proxy);
-        if answer["done"] == true {
-            return answer;
-        }
-        assert!(Instant::now() < deadline, "{answer}");
-    }
+    ask_until_done(|| auto(files, proxy))
 }
 
 fn publish(proxy: &Proxy, text: &[u8]) {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use attestation_filter::keys::{Keyring, SigningKey};
 use aws_lc_rs::rand::SystemRandom;
@@ -132,6 +132,18 @@ pub(crate) fn kids(pem: &[u8]) -> Vec<String> {
 
 pub(crate) fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+/// Runs a rotation until it has taken a step.
+pub(crate) fn ask_until_done(ask: impl Fn() -> Value) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = ask();
+        if answer["done"] == true {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{answer}");
+    }
 }
 
 pub(crate) fn encode(value: &Value) -> String {
