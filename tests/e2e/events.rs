@@ -79,15 +79,7 @@ fn a_switch_by_discovery_refuses_nobody() {
     let crowd = Crowd::start(&[envoy.address()], CLIENTS);
     for number in 1..=events(2) {
         let path = format!("/{number}.pem");
-        envoy.push_accepted(settings(&path));
-        eventually("every worker to have the update", || {
-            let has_it = |client: &mut harness::Client| {
-                let reply = client.send(&Request::get("/"));
-                assert_eq!(reply.status, 200, "{path}");
-                harness::Assertion::read(&reply.token()).claim("aud") == path.as_str()
-            };
-            envoy.spread().iter_mut().all(has_it).then_some(())
-        });
+        envoy.reconfigure_all(&path, settings(&path));
     }
     crowd.wait_until_all_verified(KID_A);
     crowd.assert_flawless();

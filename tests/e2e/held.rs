@@ -203,15 +203,7 @@ fn a_switch_to_another_key_file_refuses_nobody() {
     let crowd = Crowd::start(&[envoy.address()], 4);
     for number in 1..8 {
         let path = format!("/{number}.pem");
-        envoy.push_accepted(settings(&path));
-        eventually(&path, || {
-            let has_update = |client: &mut harness::Client| {
-                let reply = client.send(&Request::get("/"));
-                assert_eq!(reply.status, 200, "{path}");
-                harness::Assertion::read(&reply.token()).claim("aud") == path.as_str()
-            };
-            envoy.spread().iter_mut().all(has_update).then_some(())
-        });
+        envoy.reconfigure_all(&path, settings(&path));
     }
     crowd.wait_until_all_verified(KID_A);
     crowd.assert_flawless();

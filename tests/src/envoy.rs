@@ -177,6 +177,19 @@ impl Envoy {
         self.keys().verify(&token)
     }
 
+    /// Hands Envoy another plugin configuration, with `label` as its audience, and waits until every worker signs by it.
+    /// Until then each request is answered 200.
+    pub fn reconfigure_all(&self, label: &str, mut configuration: Value) {
+        configuration["audience"] = label.into();
+        self.push_accepted(configuration);
+        let has_it = |client: &mut Client| {
+            let reply = client.send(&Request::get("/"));
+            assert_eq!(reply.status, 200, "{label}");
+            Assertion::read(&reply.token()).claim("aud") == label
+        };
+        eventually(label, || self.spread().iter_mut().all(has_it).then_some(()));
+    }
+
     /// Hands Envoy another plugin configuration, waits until it is rejected and returns what was logged on that.
     pub fn push_rejected(&self, configuration: impl Into<Configuration>) -> String {
         let configuration = configuration.into();
