@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::claims::OnMissingIdentity;
 use crate::config::{Config, ConfigError};
-use crate::host::{Counter, Level, ProcessHost, RequestHost};
+use crate::host::{Counter, ProcessHost, RequestHost};
 use crate::http::authority::Authority;
 use crate::http::endpoint::{self, Endpoint, Paths, Response};
 use crate::http::fields::Fields;
@@ -92,8 +92,7 @@ impl Attester {
             config,
         };
         if let Some(keyring) = keyring {
-            host.log(Level::Info, &format!("configured: {}", keyring.summary()));
-            keyring.warn_of_repeats(host);
+            keyring.announce("configured", host);
             attester.use_keys(keyring);
         }
         Ok(attester)

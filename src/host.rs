@@ -51,6 +51,8 @@ pub trait HostKey: Send + Sync {
 
 /// The process that all requests share. Implementations never panic.
 pub trait ProcessHost: SharedData {
+    /// What the log calls the signer that the host has.
+    const SIGNER: &'static str;
     /// What counts the signatures that the host makes.
     const SIGNED_BY_HOST: Counter;
     /// What counts the signatures that the core makes.

@@ -45,8 +45,7 @@ impl Loader {
         match ActiveKeyring::from_text(&content, SignerChoice::Auto, host) {
             Ok(keyring) => {
                 host.add(Counter::KeyLoads, 1);
-                host.log(Level::Info, &format!("{}: {}", self.place, keyring.summary()));
-                keyring.warn_of_repeats(host);
+                keyring.announce(&self.place, host);
                 self.failure = None;
                 self.keep(Arc::new(content));
                 Some(keyring)

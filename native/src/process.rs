@@ -21,6 +21,7 @@ pub(crate) struct Process<'a> {
 }
 
 impl ProcessHost for Process<'_> {
+    const SIGNER: &'static str = "the native module";
     const SIGNED_BY_HOST: Counter = Counter::SignedNatively;
     const SIGNED_BY_CORE: Counter = Counter::SignedNatively;
 

@@ -128,6 +128,7 @@ fn metadata_bytes(metadata: &Json) -> Vec<u8> {
 
 impl ProcessHost for FakeHost {
     const SIGNED_BY_HOST: Counter = Counter::SignedByHost;
+    const SIGNER: &'static str = "host";
     const SIGNED_BY_CORE: Counter = Counter::SignedInWasm;
 
     fn now(&self) -> Duration {

@@ -84,19 +84,18 @@ impl ActiveKeyring {
         &self.algorithms
     }
 
-    /// Tells which blocks were left out because they repeat an earlier key.
-    pub fn warn_of_repeats(&self, host: &impl ProcessHost) {
+    /// Tells of the keys, which come from this place, and of blocks that were left out because they repeat an earlier one.
+    pub fn announce<H: ProcessHost>(&self, place: &str, host: &H) {
+        let signer = if self.signer.signs_on_host() { H::SIGNER } else { "Wasm" };
+        let keys = if self.published == 1 { "key" } else { "keys" };
+        let kid = self.signer.kid();
+        host.log(
+            Level::Info,
+            &format!("{place}: {} {keys} published, signing in {signer} with kid {kid}", self.published),
+        );
         if !self.repeated.is_empty() {
             host.log(Level::Warn, &format!("left out PEM blocks that repeat an earlier key: {:?}", self.repeated));
         }
-    }
-
-    /// One line about the keys, without the keys.
-    #[must_use]
-    pub fn summary(&self) -> String {
-        let place = if self.signer.signs_on_host() { "host" } else { "Wasm" };
-        let keys = if self.published == 1 { "key" } else { "keys" };
-        format!("{} {keys} published, signing in {place} with kid {}", self.published, self.signer.kid())
     }
 }
 
@@ -112,7 +111,7 @@ fn shared_ephemeral_key(host: &impl ProcessHost) -> Option<P256Key> {
         let scalar = random_scalar(host)?;
         if host.set_shared_data(EPHEMERAL, &*scalar, Expected::Absent) {
             let key = P256Key::from_scalar(&scalar)?;
-            announce(&key, host);
+            announce_ephemeral(&key, host);
             return Some(key);
         }
         shared_scalar(host)
@@ -132,7 +131,7 @@ fn random_scalar(host: &impl ProcessHost) -> Option<Zeroizing<[u8; 32]>> {
     })
 }
 
-fn announce(key: &P256Key, host: &impl ProcessHost) {
+fn announce_ephemeral(key: &P256Key, host: &impl ProcessHost) {
     use base64::Engine as _;
     let public = base64::engine::general_purpose::STANDARD.encode(key.public_key_pem());
     host.log(

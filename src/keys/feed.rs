@@ -234,8 +234,7 @@ impl ListenerFeed {
         };
         if host.set_shared_data(&self.shared("keys"), text, expected) {
             host.add(Counter::KeyLoads, 1);
-            host.log(Level::Info, &format!("key file {}: {}", self.file.path, keyring.summary()));
-            keyring.warn_of_repeats(host);
+            keyring.announce(&format!("key file {}", self.file.path), host);
         }
     }
 

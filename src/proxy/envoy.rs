@@ -64,6 +64,7 @@ fn record(metrics: &Metrics, index: usize, value: u64) {
 }
 
 impl ProcessHost for Envoy {
+    const SIGNER: &'static str = "host";
     const SIGNED_BY_HOST: Counter = Counter::SignedByHost;
     const SIGNED_BY_CORE: Counter = Counter::SignedInWasm;
 
