@@ -108,9 +108,14 @@ impl FileFeed {
         Self { file: KeyFile::new(path), loader: Loader::new(format!("key file {path}")), refresh }
     }
 
-    /// The first look, with the keys of another configuration if there is nothing usable.
+    /// The first look. Where another configuration of this process has keys from the file, they are taken, and other content
+    /// than theirs only once it has settled: it may be half written.
     pub(crate) fn start(&mut self, host: &impl ProcessHost) -> Option<ActiveKeyring> {
-        self.look(host).or_else(|| self.loader.adopt(host))
+        let adopted = self.loader.adopt(host);
+        if let Some(content) = &self.loader.active {
+            self.file.assume(Content::clone(content));
+        }
+        self.look(host).or(adopted)
     }
 }
 
