@@ -198,14 +198,13 @@ impl Attester {
         own.filter_map(|name| str::from_utf8(name).ok()).collect()
     }
 
-    /// Whether this very filter has put the request's assertion there, before Envoy ran its filters again: what a client
-    /// sends is not named in the request's filter state.
-    fn is_signed_before(&self, keyring: &ActiveKeyring, host: &impl RequestHost, headers: &Fields<'_>) -> bool {
+    /// Whether this very filter has put the request's assertion there, before Envoy ran its filters again: the host knows
+    /// of no `jti` that a client sends.
+    fn is_signed_before(&self, host: &impl RequestHost, headers: &Fields<'_>) -> bool {
         let mut assertions = headers.values(self.config.assertion_header.as_str());
         let (Some(value), None) = (assertions.next(), assertions.next()) else { return false };
         let Some(token) = value.strip_prefix(self.config.assertion_prefix.as_bytes()) else { return false };
-        host.stored_filter_state(JTI).is_some_and(|token_id| jws::has_token_id(token, &token_id))
-            && host.stored_filter_state(KID).is_some_and(|kid| kid == keyring.signer().kid().as_bytes())
+        jws::token_id(token).is_some_and(|token_id| host.has_signed(&token_id))
     }
 
     /// The changes for a request that goes on.
@@ -216,7 +215,7 @@ impl Attester {
         headers: &Fields<'_>,
     ) -> Result<Changes, Refusal> {
         let route = self.route(builder.worker, host)?;
-        let is_signed_before = self.is_signed_before(builder.keyring, host, headers);
+        let is_signed_before = self.is_signed_before(host, headers);
         let mut changes = self.cleaned(host.process(), headers, is_signed_before);
         if !route.pass_identity_headers && route.on_missing_identity != OnMissingIdentity::Deny {
             return Ok(changes);

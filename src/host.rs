@@ -157,11 +157,11 @@ pub trait RequestHost {
     fn is_mtls(&self) -> bool;
     /// A field of that certificate.
     fn certificate(&self, field: CertificateField) -> Option<Vec<u8>>;
-    /// Stores a text in the request's filter state, for access logs, and for this filter where Envoy runs it again for the
-    /// same request: for an internal redirect, and for each try of an upstream filter.
+    /// Stores a text in the request's filter state, for access logs.
     fn set_filter_state(&self, name: &str, value: &str);
-    /// What was stored there before.
-    fn stored_filter_state(&self, name: &str) -> Option<Vec<u8>>;
+    /// Whether the filter has already signed this request, with this `jti`: Envoy runs it again for an internal redirect,
+    /// and for another try where it is an upstream filter.
+    fn has_signed(&self, token_id: &str) -> bool;
 }
 
 #[cfg(any(test, feature = "fake-host"))]

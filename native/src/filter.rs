@@ -14,6 +14,7 @@ use crate::held::Place;
 use crate::loaded::Loaded;
 use crate::plugin::Plugin;
 use crate::request::HttpRequest;
+use crate::unanswered::Unanswered;
 use crate::worker::Worker;
 
 /// `INTERNAL` of gRPC.
@@ -28,6 +29,7 @@ pub(crate) struct Filter {
     /// Until when it may wait.
     deadline: Cell<Option<Instant>>,
     is_answered: Cell<bool>,
+    unanswered: Unanswered,
 }
 
 impl Filter {
@@ -35,7 +37,14 @@ impl Filter {
     pub(crate) fn new(loaded: &Loaded) -> Self {
         let plugin = Arc::clone(loaded.plugin());
         let worker = Worker::current(&plugin);
-        Self { plugin, worker, wait: RefCell::default(), deadline: Cell::default(), is_answered: Cell::default() }
+        Self {
+            plugin,
+            worker,
+            wait: RefCell::default(),
+            deadline: Cell::default(),
+            is_answered: Cell::default(),
+            unanswered: Unanswered::default(),
+        }
     }
 
     /// Decides on the request, or holds it.
@@ -55,7 +64,8 @@ impl Filter {
     }
 
     fn decide(&self, stream: &Stream<'_>) -> Decision {
-        let request = HttpRequest::new(stream, self.plugin.process_of(stream), &self.plugin.kinds);
+        let process = self.plugin.process_of(stream);
+        let request = HttpRequest::new(stream, process, &self.plugin.kinds, &self.unanswered);
         self.plugin.attester.on_request(&self.worker.core, &request)
     }
 
@@ -103,9 +113,15 @@ impl Filter {
         names.iter().for_each(|name| stream.remove_field(Map::RequestTrailers, name));
     }
 
+    /// A response comes.
+    pub(crate) fn on_response(&self) {
+        self.unanswered.answer();
+    }
+
     /// The end of the request.
     pub(crate) fn end(&self) {
         self.give_up_place();
+        self.unanswered.end();
     }
 
     /// Answers a request whose hook has panicked, unless it has an answer.

@@ -16,6 +16,7 @@ mod process;
 mod request;
 mod shared;
 mod signer;
+mod unanswered;
 mod worker;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 
+use attestation_filter::attester::JTI;
 use attestation_filter::host::{CertificateField, RequestHost, RouteSettings, Unreadable};
 use attestation_filter::http::fields::Fields;
 use attestation_filter::value::Object;
@@ -10,6 +11,7 @@ use serde_json::Value as Json;
 use crate::ffi::{Attribute, Map, Stream};
 use crate::metadata::Kinds;
 use crate::process::Process;
+use crate::unanswered::{self, Unanswered};
 
 /// A request while a hook of it runs.
 pub(crate) struct HttpRequest<'a> {
@@ -17,6 +19,7 @@ pub(crate) struct HttpRequest<'a> {
     process: Process<'a>,
     kinds: &'a Kinds,
     metadata: MetadataRead,
+    unanswered: &'a Unanswered,
 }
 
 /// The flat metadata that sources have asked for, one namespace after the other. It is kept, as the core borrows it.
@@ -38,8 +41,13 @@ impl MetadataRead {
 }
 
 impl<'a> HttpRequest<'a> {
-    pub(crate) fn new(stream: &'a Stream<'a>, process: Process<'a>, kinds: &'a Kinds) -> Self {
-        Self { stream, process, kinds, metadata: MetadataRead::default() }
+    pub(crate) fn new(
+        stream: &'a Stream<'a>,
+        process: Process<'a>,
+        kinds: &'a Kinds,
+        unanswered: &'a Unanswered,
+    ) -> Self {
+        Self { stream, process, kinds, metadata: MetadataRead::default(), unanswered }
     }
 }
 
@@ -100,11 +108,14 @@ impl<'a> RequestHost for HttpRequest<'a> {
     }
 
     fn set_filter_state(&self, name: &str, value: &str) {
+        if name == JTI {
+            self.unanswered.sign(value);
+        }
         self.stream.set_filter_state(&as_in_wasm(name), value);
     }
 
-    fn stored_filter_state(&self, name: &str) -> Option<Vec<u8>> {
-        self.filter_state(&as_in_wasm(name))
+    fn has_signed(&self, token_id: &str) -> bool {
+        unanswered::is_known(token_id)
     }
 }
 

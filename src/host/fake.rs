@@ -12,6 +12,7 @@ use super::{
     Algorithm, CertificateField, Counter, Expected, Gauge, Histogram, HostKey, Level, ProcessHost, RequestHost,
     RouteSettings, SharedData, Unreadable,
 };
+use crate::attester::JTI;
 use crate::http::fields::Fields;
 use crate::keys::feed::Fetch;
 use crate::proxy::wire::{metadata_namespace, signature_in};
@@ -127,8 +128,8 @@ fn metadata_bytes(metadata: &Json) -> Vec<u8> {
 }
 
 impl ProcessHost for FakeHost {
-    const SIGNED_BY_HOST: Counter = Counter::SignedByHost;
     const SIGNER: &'static str = "host";
+    const SIGNED_BY_HOST: Counter = Counter::SignedByHost;
     const SIGNED_BY_CORE: Counter = Counter::SignedInWasm;
 
     fn now(&self) -> Duration {
@@ -218,8 +219,8 @@ impl RequestHost for FakeHost {
         self.filter_state.borrow_mut().insert(name.to_owned(), value.to_owned());
     }
 
-    fn stored_filter_state(&self, name: &str) -> Option<Vec<u8>> {
-        self.filter_state.borrow().get(name).map(|value| value.as_bytes().to_vec())
+    fn has_signed(&self, token_id: &str) -> bool {
+        self.filter_state.borrow().get(JTI).is_some_and(|signed| signed == token_id)
     }
 }
 

@@ -229,8 +229,8 @@ impl RequestHost for HttpRequest<'_> {
         let _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
     }
 
-    fn stored_filter_state(&self, name: &str) -> Option<Vec<u8>> {
-        property(&[name])
+    fn has_signed(&self, token_id: &str) -> bool {
+        property(&[JTI]).is_some_and(|signed| signed == token_id.as_bytes())
     }
 }
 

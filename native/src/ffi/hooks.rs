@@ -115,6 +115,18 @@ pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_trai
     CONTINUE
 }
 
+/// The request's worker.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
+    _stream: EnvoyStream,
+    filter: ModuleFilter,
+    _is_last: bool,
+) -> u32 {
+    // SAFETY: made by `filter_new` on this thread, and not given back yet. Nothing in this hook lets Envoy do that.
+    guard(|| unsafe { filter.0.cast::<Filter>().as_ref() }.map(Filter::on_response));
+    CONTINUE
+}
+
 /// The request's worker, after a scheduler's `wake`.
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
@@ -202,7 +214,6 @@ macro_rules! unused {
 unused! {
     step:
     envoy_dynamic_module_on_http_filter_request_body(EnvoyStream, ModuleFilter, bool),
-    envoy_dynamic_module_on_http_filter_response_headers(EnvoyStream, ModuleFilter, bool),
     envoy_dynamic_module_on_http_filter_response_body(EnvoyStream, ModuleFilter, bool),
     envoy_dynamic_module_on_http_filter_response_trailers(EnvoyStream, ModuleFilter),
     envoy_dynamic_module_on_http_filter_local_reply(EnvoyStream, ModuleFilter, u32, EnvoyBytes, bool),
