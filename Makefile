@@ -198,6 +198,17 @@ crypto-evidence: prerequisites $(modules) envoy ## Have 100,000 signatures of ea
 	@$(found) SIGNATURES=$(or $(SIGNATURES),100000) \
 	    $(e2e) signatures:: -- --nocapture --test-threads=1
 
+sanitizers: prerequisites ## Run the native module's tests under AddressSanitizer and ThreadSanitizer (two minutes)
+	@scripts/sanitizers
+
+# An Envoy in valgrind takes half a minute to start.
+in_valgrind := held:: events:: updates:: slow_clients:: spoofing::
+
+native-memory: prerequisites wasm native envoy run-envoy ## Run the native module in an Envoy in valgrind (ten minutes)
+	@$(say) "native-memory: the end-to-end tests that are hardest on it"
+	@$(found) HOST=native UPDATES=$(or $(UPDATES),100) EVENTS=$(or $(EVENTS),5) ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" \
+	    scripts/native-memory "$(envoy)" $(test-of) --test e2e -- --include-ignored --test-threads 2 $(in_valgrind)
+
 chaos: prerequisites $(modules) envoy ## Break everything under load: nothing arrives unsigned (CHAOS_REQUESTS=200000)
 	@$(say) "chaos: $(or $(CHAOS_REQUESTS),200000) requests (some minutes)"
 	@$(found) CHAOS_REQUESTS=$(or $(CHAOS_REQUESTS),200000) $(e2e) -- chaos:: --nocapture
@@ -280,4 +291,6 @@ verifier-caches: needs = envoy
 kubernetes-api: needs = rust kubernetes
 check-rules: needs = promtool
 fuzz-smoke: needs = rust fuzz
+sanitizers: needs = rust sources
+native-memory: needs = rust envoy openssl valgrind
 test: needs = rust lint envoy openssl

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::failure::Failure;
 
-/// How long to wait for something that takes a second or two on a quiet machine.
+/// How long to wait for something that takes a second or two on a quiet machine; so many times as long with `PATIENCE=10`
+/// in the environment, for an Envoy that something watches.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at whether it has happened.
 pub const PAUSE: Duration = Duration::from_millis(10);
@@ -139,6 +140,7 @@ pub fn wait<T>(
     mut probe: impl FnMut() -> Option<Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let started = Instant::now();
+    let limit = limit * times();
     loop {
         if let Some(answer) = probe() {
             return answer;
@@ -148,6 +150,10 @@ pub fn wait<T>(
         }
         thread::sleep(pause);
     }
+}
+
+fn times() -> u32 {
+    std::env::var("PATIENCE").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
 }
 
 /// The last lines of a log.
