@@ -140,7 +140,7 @@ e2e: prerequisites $(modules) envoy envoy-without-sign run-envoy ## Run the end-
 
 # The modules of the end-to-end tests that hold natively, whole. What differs in the others is in docs/native.md.
 holds_natively := actors assertion authorization beyond claims doctor endpoints events headers header_names held http2 keys \
-    key_text routes routes_taken signing slow_clients
+    key_text readme routes routes_taken signing slow_clients
 
 e2e-native: prerequisites wasm native envoy envoy-without-sign run-envoy ## Run those that hold natively with the native module
 	@$(say) "e2e-native: the native module in a real Envoy (a minute)"

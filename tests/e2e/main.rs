@@ -75,6 +75,8 @@ mod numbers;
 mod observability;
 /// What no client can make the log say.
 mod quiet;
+/// The README, followed to the letter.
+mod readme;
 /// Keys are changed under load, and nobody notices.
 mod rotation;
 /// What a route's metadata changes, for that route alone.

@@ -241,31 +241,3 @@ fn pomeriums_jwt_stands_in_another_header_besides() {
     assert_eq!(seen.one("authorization"), Some(format!("Bearer {assertion}")), "ours, and not the client's");
     assert_eq!(envoy.keys().verify(&assertion).claim("sub"), "ann");
 }
-
-/// The README's snippets with nothing around them but a listener and an upstream.
-#[test]
-fn the_readmes_steps_end_with_a_verified_user() {
-    let filters = snippet("README.md", "filters")["http_filters"].clone();
-    let mut document = snippet("README.md", "key");
-    let manager = json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "ingress",
-        "http_filters": filters,
-        "route_config": {"virtual_hosts": [{"name": "app", "domains": ["*"], "routes": [
-            {"match": {"prefix": "/"}, "route": {"cluster": "upstream"}},
-        ]}]},
-    });
-    let filter = json!({"name": "envoy.filters.network.http_connection_manager", "typed_config": manager});
-    let listener = json!({"name": "ingress", "address": {}, "filter_chains": [{"filters": [filter]}]});
-    document["static_resources"]["listeners"].as_array_mut().unwrap().push(listener);
-    document["admin"] = json!({});
-    let provider = IdentityProvider::new();
-    let envoy = start(Shipped::of(document).trusting(&provider));
-
-    assert_eq!(envoy.keys().kids(), [KID_A], "the keyset needs no login");
-    assert_eq!(envoy.get("/.well-known/pomerium").status, 200);
-    assert_eq!(envoy.get("/").status, 401);
-    let bearer = provider.bearer(json!({"sub": "ann"}));
-    let assertion = envoy.attest(&Request::get("/").header("authorization", bearer));
-    assert_eq!((assertion.claim("sub"), assertion.claim("aud")), (&json!("ann"), &json!(harness::HOST)));
-}

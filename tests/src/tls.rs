@@ -1,18 +1,21 @@
 //! Certificates, and connections that show them.
 
-use std::net::SocketAddr;
+use std::io::{BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::thread;
 
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
     SanType,
 };
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use super::expect::tcp;
 use super::http::Client;
+use super::message::{read_lines, read_start_line};
 
 /// A certificate authority, trusted by both sides.
 pub struct Authority {
@@ -32,6 +35,32 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         Self { issuer: CertifiedIssuer::self_signed(params, key).expect("an authority") }
+    }
+
+    /// Its own certificate.
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// Answers every request for this name with the text, over HTTPS. The thread ends with the test process.
+    pub fn serve(&self, name: &str, text: String) -> SocketAddr {
+        let identity = self.certify(name, &[dns(name)]);
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("TLS versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![identity.certificate.der().clone()], key)
+            .expect("a server certificate");
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind a server");
+        let address = listener.local_addr().expect("the server's address");
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                answer(Arc::clone(&config), stream, &text);
+            }
+        });
+        address
     }
 
     /// Certifies a fresh key under a common name, with alternative names.
@@ -110,6 +139,16 @@ impl Identity {
     /// The certificate in DER.
     pub fn der(&self) -> &[u8] {
         self.certificate.der()
+    }
+}
+
+/// A connection that the other side drops is its own business.
+fn answer(config: Arc<ServerConfig>, stream: TcpStream, text: &str) {
+    let connection = ServerConnection::new(config).expect("a TLS server");
+    let mut stream = BufReader::new(StreamOwned::new(connection, stream));
+    if read_start_line(&mut stream).is_ok() && read_lines(&mut stream).is_ok() {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", text.len());
+        let _ = stream.get_mut().write_all(format!("{head}{text}").as_bytes());
     }
 }
 
