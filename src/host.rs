@@ -151,7 +151,7 @@ pub trait RequestHost {
     /// # Errors
     /// [`Unreadable`] if there is something that the host does not hand out.
     fn route_settings(&self) -> Result<Option<RouteSettings<'_>>, Unreadable>;
-    /// The route's name, for logs; empty if it has none.
+    /// What an operator knows the route by, for logs: its name in quotes, or where it is.
     fn route_name(&self) -> String;
     /// Whether the client has shown a certificate.
     fn is_mtls(&self) -> bool;

@@ -90,7 +90,7 @@ impl<'a> RequestHost for HttpRequest<'a> {
     }
 
     fn route_name(&self) -> String {
-        String::from_utf8_lossy(self.stream.attribute(Attribute::RouteName).unwrap_or_default()).into_owned()
+        format!("{:?}", String::from_utf8_lossy(self.stream.attribute(Attribute::RouteName).unwrap_or_default()))
     }
 
     fn is_mtls(&self) -> bool {

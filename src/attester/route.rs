@@ -85,6 +85,6 @@ fn read(defaults: &RouteDefaults<'_>, settings: RouteSettings<'_>, host: &impl R
 }
 
 fn refuse(defaults: &RouteDefaults<'_>, host: &impl RequestHost, reason: &str) {
-    let message = format!("route {:?}: {reason}; requests on it are answered 500", host.route_name());
+    let message = format!("route {}: {reason}; requests on it are answered 500", host.route_name());
     defaults.told.once(host.process(), defaults.config.fingerprint.as_str(), Level::Error, &message);
 }

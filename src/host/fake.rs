@@ -204,7 +204,7 @@ impl RequestHost for FakeHost {
     }
 
     fn route_name(&self) -> String {
-        "the-route".into()
+        "\"the-route\"".into()
     }
 
     fn is_mtls(&self) -> bool {

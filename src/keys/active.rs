@@ -137,7 +137,8 @@ fn announce_ephemeral(key: &P256Key, host: &impl ProcessHost) {
     host.log(
         Level::Warn,
         &format!(
-            "no signing key is configured: signing with an ephemeral key that is not published; public key: {public}"
+            "no signing key is configured: signing with an ephemeral key that is not published, so no app can verify; set \
+             signing_key_file, or SIGNING_KEY in the environment; public key: {public}"
         ),
     );
 }

@@ -208,7 +208,15 @@ impl RequestHost for HttpRequest<'_> {
     }
 
     fn route_name(&self) -> String {
-        String::from_utf8_lossy(&property(&["xds", "route_name"]).unwrap_or_default()).into_owned()
+        let text = |name| String::from_utf8_lossy(&property(&["xds", name]).unwrap_or_default()).into_owned();
+        match text("route_name") {
+            name if name.is_empty() => format!(
+                "without a name (virtual host {:?}, cluster {:?})",
+                text("virtual_host_name"),
+                text("cluster_name")
+            ),
+            name => format!("{name:?}"),
+        }
     }
 
     fn is_mtls(&self) -> bool {
