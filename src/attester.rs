@@ -5,6 +5,7 @@ mod cache;
 mod refusal;
 mod request;
 mod route;
+mod silence;
 mod token_id;
 mod told;
 
@@ -28,6 +29,7 @@ use cache::Cache;
 use refusal::Refusal;
 use request::Request;
 use route::{Route, RouteDefaults, SeenRoutes};
+use silence::Silence;
 use token_id::RandomPool;
 use told::Told;
 
@@ -73,6 +75,7 @@ pub struct Worker {
     cache: Option<Cache>,
     token_ids: RandomPool,
     told: Told,
+    silence: Silence,
 }
 
 impl Attester {
@@ -106,6 +109,7 @@ impl Attester {
             cache: self.config.reuse.map(Cache::new),
             token_ids: RandomPool::default(),
             told: Told::default(),
+            silence: Silence::new(self.config.identity_sources.len()),
         }
     }
 
@@ -220,7 +224,7 @@ impl Attester {
         if !route.pass_identity_headers && route.on_missing_identity != OnMissingIdentity::Deny {
             return Ok(changes);
         }
-        let request = Request::new(host, headers, &route, &self.config, &builder.worker.told);
+        let request = Request::new(host, headers, &route, &self.config, builder.worker);
         let may_be_nobody = self.config.cors_allow_preflight && endpoint::is_cors_preflight(headers);
         match route.on_missing_identity {
             _ if request.is_anonymous() && may_be_nobody => host.process().add(Counter::Skipped, 1),
@@ -328,7 +332,7 @@ impl Attester {
             return Ok(endpoint::method_not_allowed("GET, HEAD"));
         }
         let route = self.route(builder.worker, host)?;
-        let request = Request::new(host, headers, &route, &self.config, &builder.worker.told);
+        let request = Request::new(host, headers, &route, &self.config, builder.worker);
         if request.is_anonymous() {
             return Err(Refusal::MissingIdentity);
         }

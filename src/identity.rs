@@ -126,16 +126,20 @@ pub struct Search<'a> {
     pub ambiguous: Option<&'a IdentitySource>,
 }
 
-/// Looks for the user of a request: the first source that has what is required wins.
+/// Looks for the user of a request: the first source that has what is required wins. `notice` hears of each source that
+/// was looked at, by its place, and whether something was there.
 pub fn search<'a, H: RequestHost>(
     host: &'a H,
     headers: &Fields<'a>,
     sources: &'a [IdentitySource],
     names_somebody: impl Fn(&Identity<'a>) -> bool,
+    notice: impl Fn(usize, &'a IdentitySource, bool),
 ) -> Search<'a> {
     let mut search = Search { identity: None, incomplete: 0, ambiguous: None };
-    for source in sources {
-        match identity_in(host, headers, source) {
+    for (place, source) in sources.iter().enumerate() {
+        let found = identity_in(host, headers, source);
+        notice(place, source, !matches!(found, Ok(None)));
+        match found {
             Ok(Some(identity)) if names_somebody(&identity) => {
                 search.identity = Some((identity, source));
                 break;

@@ -63,7 +63,9 @@ fn payload(metadata: &[u8]) -> Vec<u8> {
     let host = FakeHost { metadata: Some(metadata.to_vec()), ..FakeHost::default() };
     let headers = Fields::default();
     let sources = [IdentitySource::jwt_authn()];
-    let found = PLAN.with(|plan| search(&host, &headers, &sources, |identity| plan.names_somebody(identity))).identity;
+    let found = PLAN
+        .with(|plan| search(&host, &headers, &sources, |identity| plan.names_somebody(identity), |_, _, _| {}))
+        .identity;
     let authority = Authority::parse(b"a");
     let facts = Facts {
         identity: found.as_ref().map(|(identity, _)| identity),

@@ -1,8 +1,8 @@
 //! A request as far as it is understood.
 
+use super::Worker;
 use super::refusal::Refusal;
 use super::route::Route;
-use super::told::Told;
 use crate::actor::OnUnverifiable;
 use crate::claims::{Binding, Facts, RequestLine, Stamp};
 use crate::config::Config;
@@ -24,16 +24,25 @@ pub(super) struct Request<'a, H> {
 
 impl<'a, H: RequestHost> Request<'a, H> {
     /// The request with its identity; [`Request::complete`] finds out the rest.
-    pub(super) fn new(host: &'a H, headers: &'a Fields<'a>, route: &'a Route, config: &'a Config, told: &Told) -> Self {
-        let found =
-            identity::search(host, headers, &config.identity_sources, |identity| route.plan.names_somebody(identity));
-        let process = host.process();
+    pub(super) fn new(
+        host: &'a H,
+        headers: &'a Fields<'a>,
+        route: &'a Route,
+        config: &'a Config,
+        worker: &Worker,
+    ) -> Self {
+        let (process, fingerprint) = (host.process(), config.fingerprint.as_str());
+        let notice = |place, source: &_, has_something| {
+            worker.silence.note(place, (source, has_something), &worker.told, (process, fingerprint));
+        };
+        let names_somebody = |identity: &_| route.plan.names_somebody(identity);
+        let found = identity::search(host, headers, &config.identity_sources, names_somebody, notice);
         if found.incomplete > 0 {
             process.add(Counter::IncompleteIdentities, u64::try_from(found.incomplete).unwrap_or_default());
         }
         if let Some(source) = found.ambiguous {
             let message = format!("{} holds several objects and yields no identity: set path", source.label());
-            told.once(process, config.fingerprint.as_str(), Level::Warn, &message);
+            worker.told.once(process, fingerprint, Level::Warn, &message);
         }
         process.debug(|| {
             let source = found.identity.as_ref().map_or("no source, anonymous".into(), |(_, source)| source.label());

@@ -18,15 +18,20 @@ pub(super) struct Told(RefCell<BTreeSet<[u8; 32]>>);
 impl Told {
     /// Logs a state, if this is the first worker to meet it under this configuration.
     pub(super) fn once(&self, host: &impl ProcessHost, configuration: &str, level: Level, message: &str) {
+        if self.settle(host, configuration, message) {
+            host.log(level, message);
+        }
+    }
+
+    /// Has no worker log a state under this configuration; whether none has before.
+    pub(super) fn settle(&self, host: &impl ProcessHost, configuration: &str, message: &str) -> bool {
         let state: [u8; 32] = Sha256::new().chain_update(configuration).chain_update(message).finalize().into();
         let mut told = self.0.borrow_mut();
         if told.len() >= MAX_TOLD || !told.insert(state) {
-            return;
+            return false;
         }
         let name = format!("attestation.told.{}", lower::encode_string(&state));
-        if host.set_shared_data(&name, b"", Expected::Absent) {
-            host.log(level, message);
-        }
+        host.set_shared_data(&name, b"", Expected::Absent)
     }
 }
 

@@ -24,11 +24,13 @@ const REPEATED: Row = ("warning", "a key that is in the file twice");
 const FOREIGN: Row = ("warning", "something else wrote signing keys into the shared data; the file's are back");
 const NOTICED: Row =
     ("warning", "a metadata namespace with several objects and no `path`; a claim that cannot be represented");
+const SILENT: Row =
+    ("warning", "a metadata namespace or filter state with nothing in it in a worker's first hundred requests");
 const LOADED: Row = ("info", "which keys were loaded, by `kid`");
 const REQUEST: Row = ("debug", "which identity source won, why a request was refused");
 
 /// [`FOREIGN`] is shown in `key_file`, [`REQUEST`] in `quiet` and `observability`, the others here.
-const ALL: [Row; 9] = [REFUSED, KEY_FILE, ROUTE, EPHEMERAL, REPEATED, FOREIGN, NOTICED, LOADED, REQUEST];
+const ALL: [Row; 10] = [REFUSED, KEY_FILE, ROUTE, EPHEMERAL, REPEATED, FOREIGN, NOTICED, SILENT, LOADED, REQUEST];
 
 #[test]
 fn every_row_of_the_log_table_is_known_here() {
@@ -84,6 +86,7 @@ fn an_ephemeral_key_is_told_of_once() {
     envoy.push_accepted(json!({"audience": "another"}));
     ask(&envoy, "/");
     assert_eq!(lines(&envoy, EPHEMERAL, "ephemeral"), 1, "{}", envoy.log());
+    assert_eq!(lines(&envoy, EPHEMERAL, "set signing_key_file, or SIGNING_KEY in the environment"), 1);
 }
 
 #[test]
@@ -96,6 +99,48 @@ fn what_is_noticed_of_identities_is_told_of_once() {
     assert_eq!(lines(&envoy, NOTICED, "path"), 1, "{}", envoy.log());
 }
 
+/// Sends so many requests over each of six connections, three for a worker.
+fn ask_all(envoy: &Envoy, times: usize) {
+    for mut client in envoy.spread() {
+        for _ in 0..times {
+            client.send(&Request::get("/"));
+        }
+    }
+}
+
+#[test]
+fn a_silent_source_is_told_of_once() {
+    let sources = json!([{"metadata": {"namespace": "nowhere"}}, {"filter_state": "nobody"}]);
+    let settings = json!({"signing_key": A, "identity_sources": sources});
+    let envoy = Bootstrap::new(settings.clone()).workers(2).dynamic().start();
+    let told = |source: &str| lines(&envoy, SILENT, &format!("{source} (identity_sources, number"));
+    let both = || (told("metadata:nowhere"), told("filter_state:nobody"));
+    ask_all(&envoy, 16);
+    assert_eq!(both(), (0, 0), "{}", envoy.log());
+    ask_all(&envoy, 300);
+    assert_eq!(both(), (1, 1), "{}", envoy.log());
+    for word in ["payload_in_metadata", "set_filter_state", "comes before this one"] {
+        assert!(lines(&envoy, SILENT, word) > 0, "{word}");
+    }
+    let mut other = settings;
+    other["audience"] = "another".into();
+    envoy.push_accepted(other);
+    eventually("the other configuration", || {
+        ask_all(&envoy, 110);
+        (both() == (2, 2)).then_some(())
+    });
+}
+
+#[test]
+fn a_source_that_names_users_is_not_told_of() {
+    let sources = json!([{"metadata": {"namespace": "test", "path": ["user"]}}]);
+    let user = metadata("test", &json!({"user": {"sub": "ann"}}));
+    let settings = json!({"signing_key": A, "identity_sources": sources});
+    let envoy = Bootstrap::new(settings).filter(user).workers(2).start();
+    ask_all(&envoy, 250);
+    assert_eq!(lines(&envoy, SILENT, "had nothing"), 0, "{}", envoy.log());
+}
+
 #[test]
 fn a_wrong_route_is_told_of_once() {
     let wrong: Value = json!({
@@ -106,5 +151,11 @@ fn a_wrong_route_is_told_of_once() {
     let envoy = Bootstrap::new(json!({"signing_key": A})).route(wrong).start();
     ask(&envoy, "/wrong");
     assert_eq!(lines(&envoy, ROUTE, "audience"), 1, "{}", envoy.log());
+    assert_eq!(
+        lines(&envoy, ROUTE, "route without a name (virtual host \"all\", cluster \"upstream\")"),
+        1,
+        "{}",
+        envoy.log()
+    );
     assert_eq!(envoy.send(&Request::get("/")).status, 200);
 }
