@@ -181,6 +181,10 @@ kubernetes-api: prerequisites ## Rotate a Secret on a real kube-apiserver (needs
 	@$(say) "kubernetes-api: rotating a Secret on it (half a minute)"
 	@KUBE_APISERVER="$(target_dir)/kubernetes/apiserver" $(test-of) --test cli real_cluster:: -- --ignored
 
+alerts: prerequisites wasm envoy run-envoy check-rules ## Have every alert fire on a real Prometheus (of Debian's package prometheus; a minute)
+	@$(say) "alerts: real Envoys, scraped by a real Prometheus"
+	@$(found) $(e2e) -- alerts:: --ignored
+
 check-rules: prerequisites ## Check the alert rules with promtool (of Debian's package prometheus)
 	@promtool check rules envoy/observability/rules.yaml
 	@promtool test rules envoy/observability/rules-test.yaml
@@ -290,6 +294,7 @@ compose-test manifests: needs =
 verifier-caches: needs = envoy
 kubernetes-api: needs = rust kubernetes
 check-rules: needs = promtool
+alerts: needs = rust envoy promtool
 fuzz-smoke: needs = rust fuzz
 sanitizers: needs = rust sources
 native-memory: needs = rust envoy openssl valgrind

@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 
 use harness::filters::access_log;
 use harness::keys::{A, B, pem};
-use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, JWKS_PATH, Request, Shipped, eventually};
+use harness::snippet::snippet;
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Client, Envoy, JWKS_PATH, Request, Shipped, eventually};
 
 const DASHBOARD: &str = include_str!("../../envoy/observability/dashboard.json");
 const RULES: &str = include_str!("../../envoy/observability/rules.yaml");
+const RULES_TEST: &str = include_str!("../../envoy/observability/rules-test.yaml");
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
 /// Labels that a Prometheus adds when it scrapes.
@@ -84,6 +86,7 @@ fn scrape(envoy: &Envoy) -> BTreeMap<String, BTreeSet<String>> {
     shown
 }
 
+/// What a daemon shows that rotates keys is compared with the rules in attest/tests/cli/auto.rs.
 #[test]
 fn every_metric_and_label_that_is_queried_is_there() {
     let shown = shown();
@@ -93,6 +96,9 @@ fn every_metric_and_label_that_is_queried_is_there() {
     assert!(queries.len() > 30, "queries were found: {}", queries.len());
     for query in &queries {
         let words = words(query);
+        if query.contains("attest_rotation_") {
+            continue;
+        }
         let metrics: Vec<&String> = words.iter().filter(|word| is_metric(word)).collect();
         let by_kid = query.contains("__name__=~\"attestation_signed_by_kid_.+\"");
         assert!(by_kid || !metrics.is_empty(), "no metric in {query}");
@@ -127,6 +133,28 @@ fn shipped_configuration_has_the_alerts_metrics() {
 }
 
 #[test]
+fn the_listener_of_the_metrics_has_nothing_else() {
+    let scraped = Bootstrap::new(json!({"signing_key": A})).start();
+    let mut shown = snippet("docs/operations.md", "metrics-listener");
+    shown["listeners"][0]["address"]["socket_address"] = json!({"address": "127.0.0.1", "port_value": 0});
+    let endpoint = &mut shown["clusters"][0]["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
+    endpoint["address"]["socket_address"]["port_value"] = scraped.admin().address().port().into();
+    let mut document: Value = serde_saphyr::from_str(include_str!("../../envoy/envoy.yaml")).expect("YAML");
+    for name in ["listeners", "clusters"] {
+        document["static_resources"][name].as_array_mut().expect("a list").push(shown[name][0].clone());
+    }
+    let envoy = Bootstrap::shipped(Shipped::of(document)).start();
+    let ask = |path: &str| Client::connect(envoy.admin().listener("metrics")).send(&Request::get(path));
+    let metrics = ask("/stats/prometheus");
+    assert!(metrics.status == 200 && metrics.text().contains("attestation_keys_published{"), "{}", metrics.text());
+    for path in
+        ["/", "/config_dump", "/quitquitquit", "/stats/prometheus/../config_dump", "/stats/prometheus%2f..%2fclusters"]
+    {
+        assert_eq!(ask(path).status, 404, "{path}");
+    }
+}
+
+#[test]
 fn every_statistic_of_the_filter_is_on_the_dashboard() {
     let queries = dashboard_queries().join("\n");
     for metric in shown().keys().filter(|name| name.starts_with("attestation_")) {
@@ -151,6 +179,17 @@ fn the_documented_access_log_names_the_assertion() {
     });
     assert_eq!((&lines[0]["jti"], &lines[0]["path"], &lines[0]["status"]), (&jti, &json!("/named"), &json!(200)));
     assert_eq!((&lines[1]["jti"], &lines[1]["status"]), (&Value::Null, &json!(400)));
+}
+
+/// `make check-rules` runs them; `make alerts` has most fire on a real Prometheus.
+#[test]
+fn every_alert_fires_in_a_test_of_the_rules() {
+    let tests: Value = serde_saphyr::from_str(RULES_TEST).expect("YAML");
+    let of_alerts = tests["tests"].as_array().into_iter().flatten().flat_map(|test| test["alert_rule_test"].as_array());
+    let firing =
+        of_alerts.flatten().filter(|test| test["exp_alerts"].as_array().is_some_and(|alerts| !alerts.is_empty()));
+    let firing: BTreeSet<&str> = firing.filter_map(|test| test["alertname"].as_str()).collect();
+    assert_eq!(firing, in_rules("alert: ").into_iter().collect());
 }
 
 #[test]

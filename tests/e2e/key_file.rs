@@ -232,9 +232,9 @@ fn the_main_thread_neither_logs_nor_counts() {
 }
 
 /// A filter with a module that writes another key where the workers share theirs.
-fn writes_another_key(directory: &Path) -> Value {
+pub fn writes_another_key(directory: &Path, path: &str) -> Value {
     let module = directory.join("sharing.wasm");
-    fs::write(&module, modules::sharing(&format!("attestation.key_file.keys.signing_key.{PATH}"), &pem(B))).unwrap();
+    fs::write(&module, modules::sharing(&format!("attestation.key_file.keys.signing_key.{path}"), &pem(B))).unwrap();
     json!({
         "name": "another",
         "typed_config": {
@@ -257,7 +257,8 @@ fn the_file_wins_over_what_another_module_shares() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    let envoy = Bootstrap::new(configuration()).key_file(pem(A)).filter(writes_another_key(directory.path())).start();
+    let envoy =
+        Bootstrap::new(configuration()).key_file(pem(A)).filter(writes_another_key(directory.path(), PATH)).start();
     eventually("keys", || (envoy.get("/").status == 200).then_some(()));
     let is_back = || envoy.stat("shared_keys_replaced") >= 2;
     eventually("the file's keys to be put back twice", || {

@@ -11,6 +11,8 @@
 
 /// What peers say, what is used again, and what either costs.
 mod actors;
+/// Every shipped alert fires.
+mod alerts;
 /// What the filter answers itself: to whom, with which scheme, and why.
 mod answers;
 /// One Envoy, one configuration after another.

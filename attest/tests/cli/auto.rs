@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::fleet::{Follower, REFRESH, options, verify_until};
 use crate::support::{Keys, Proxy, Said, ask_until_done, attest, run};
 
+const RULES: &str = include_str!("../../../envoy/observability/rules.yaml");
 const QUICK: [&str; 6] = ["--cache-time", "0.2s", "--refresh-time", "0s", "--token-lifetime", "0.2s"];
 
 fn auto(keys: &Keys, more: &[&str]) -> Value {
@@ -231,6 +232,10 @@ fn a_daemon_shows_its_state_at_its_port() {
         &format!("attest_rotation_key_info{{kid=\"{old}\",role=\"signs\"}} 1"),
     ] {
         assert!(held.lines().any(|there| there == line), "{line} is not in\n{held}");
+    }
+    for alert in RULES.lines().filter_map(|line| line.trim().strip_prefix("expr: ")) {
+        let metrics = alert.split(' ').filter(|word| word.starts_with("attest_rotation_"));
+        metrics.for_each(|metric| assert!(held.contains(&format!("\n{metric} ")), "an alert asks for {metric}"));
     }
     proxy.publish(&keys.keyset());
     asked_until(&metrics, |_, text| text.contains("attest_rotation_steps_total{step=\"promote\"} 1\n"));
