@@ -268,11 +268,11 @@ bench-micro: prerequisites ## Count the instructions of a request (CHECK=1 fails
 
 oci: wasm ## Make an OCI image of the module, as Istio and Envoy Gateway pull it: dist/oci
 	@$(say) "oci: the module as an image"
-	@scripts/make-oci "$(module)" $$(scripts/version) dist/oci
-	@scripts/check-oci "$(module)" $$(scripts/version) dist/oci
+	@scripts/make-oci $$(scripts/version) dist/oci "wasip1/wasm=$(module)"
+	@scripts/check-oci $$(scripts/version) dist/oci "wasip1/wasm=$(module)"
 
 dist: wasm ## Put everything that a release consists of into dist/
-	@$(say) "dist: module, schema, image, bill of materials, licences, checksums"
+	@$(say) "dist: modules, attest, schema, images, bills of materials, licences, checksums (ten minutes the first time)"
 	@scripts/make-dist "$(module)"
 
 reproduce: prerequisites ## Build the module twice, in two places, and compare the bytes (a few minutes)
