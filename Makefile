@@ -174,6 +174,9 @@ manifests: prerequisites ## Check the manifests below envoy/kubernetes against t
 	@$(say) "manifests: Kubernetes, Istio and Envoy Gateway know every field"
 	@scripts/check-manifests
 
+chart: prerequisites cli ## Check the Helm chart, with helm or Go to build it with (UPDATE=1 writes what it makes to tests/kubernetes/chart)
+	@UPDATE=$(UPDATE) scripts/check-chart "$(target_dir)/release/attest"
+
 kubernetes-api: prerequisites ## Rotate a Secret on a real kube-apiserver (needs Go and kubectl; ten minutes the first time)
 	@$(say) "kubernetes-api: building the server (several minutes the first time)"
 	@cd tests/kubernetes/apiserver && go build -trimpath -o "$(target_dir)/kubernetes/apiserver" .

@@ -39,6 +39,32 @@ fn named_manifest(file: &str, kind: &str, name: &str) -> Value {
     found.unwrap_or_else(|| panic!("no {kind} {name} in {file}"))
 }
 
+/// What Helm makes of the chart, which scripts/check-chart keeps as it is.
+#[test]
+fn the_chart_signs_for_the_user_of_the_token() {
+    let names: &[&str] = if Host::under_test() == Host::Native { &["native"] } else { &["wasm", "everything"] };
+    for name in names {
+        let path = format!("{}/kubernetes/chart/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let manifests: Vec<Value> = serde_saphyr::from_multiple(&fs::read_to_string(path).unwrap()).expect("YAML");
+        let map = manifests.iter().find(|manifest| manifest["kind"] == "ConfigMap").expect("a ConfigMap");
+        let bootstrap: Value = serde_saphyr::from_str(map["data"]["envoy.yaml"].as_str().unwrap()).expect("YAML");
+        let provider = IdentityProvider::new();
+        let envoy = Bootstrap::shipped(Shipped::of(bootstrap).trusting(&provider)).start();
+        eventually("a key", || (envoy.stat("keys_published") > 0).then_some(()));
+        let user = provider.bearer(json!({"sub": "u-1", "email": "ann@example.com"}));
+        let user = Request::get("/").host("app.example.com").header("authorization", &user);
+        let assertion = envoy.attest(&user.clone().header("x_email", "mallory@example.com"));
+        assert_eq!((assertion.kid(), assertion.claim("sub")), (KID_A, &json!("u-1")), "{name}");
+        let sent = envoy.send(&user.header("x_email", "mallory@example.com")).seen();
+        let email = if *name == "everything" { vec!["ann@example.com"] } else { Vec::new() };
+        assert_eq!(sent.all("x-email"), email, "{name}");
+        assert_eq!(envoy.send(&Request::get("/").host("app.example.com")).status, 401, "{name}: nobody");
+        let public = envoy.send(&Request::get("/healthz").host("app.example.com")).status;
+        assert_eq!(public, if *name == "everything" { 401 } else { 200 }, "{name}");
+        assert_eq!(envoy.send(&Request::get("/").host("other.example.com")).status, 401, "{name}: another domain");
+    }
+}
+
 #[test]
 fn an_istio_plugin_signs_for_the_user_of_the_token() {
     if !only_on(Host::Wasm, "a WasmPlugin is for Wasm") {
