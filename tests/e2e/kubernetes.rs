@@ -4,6 +4,8 @@
 //! `StringValue`, the module a file or a download, the environment a list of names. `make configurations` has Envoy
 //! check the bootstrap of the plain one, `make manifests` holds all of them against the platforms' schemas.
 
+mod native;
+
 use std::fs;
 use std::path::Path;
 
@@ -80,6 +82,24 @@ fn an_istio_plugin_signs_for_the_user_of_the_token() {
     check_gateway(config);
 }
 
+/// The one with the higher priority comes first.
+#[test]
+fn an_istio_extension_signs_for_the_user_of_the_token() {
+    if !only_on(Host::Wasm, "a TrafficExtension is for Wasm") {
+        return;
+    }
+    let file = "istio/trafficextension.yaml";
+    let of = |name| named_manifest(file, "TrafficExtension", name)["spec"].clone();
+    let (extension, resolver) = (of("attestation"), of("attestation-resolve-route"));
+    assert!(resolver["priority"].as_i64() > extension["priority"].as_i64(), "the route is chosen before the filter");
+    let plugin = &extension["wasm"];
+    let variable = plugin["vmConfig"]["env"][0]["name"].as_str().unwrap();
+    let filter = wasm("attestation", &plugin["pluginConfig"], variable);
+    let mut config = gateway(vec![lua(resolver["lua"]["inlineCode"].as_str().unwrap()), filter]);
+    patch(&mut config, &manifest(file, "EnvoyFilter"));
+    check_gateway(config);
+}
+
 #[test]
 fn an_istio_filter_signs_for_the_user_of_the_token() {
     let mut config = gateway(vec![]);
@@ -121,29 +141,30 @@ fn envoy_gateway(file: &str) -> Value {
     for route in routes.iter_mut() {
         route["typed_per_filter_config"] = switched_on[usize::from(route["name"] == "healthz")].clone();
     }
-    let settings = manifest("envoy-gateway/gateway.yaml", "ClientTrafficPolicy");
-    let matchers = settings["spec"]["headers"]["earlyRequestHeaders"]["removeOnMatch"].as_array().unwrap();
+    merge(manager, envoy_gateway_listener(&manifest("envoy-gateway/gateway.yaml", "ClientTrafficPolicy")));
+    config
+}
+
+/// What Envoy Gateway makes of a `ClientTrafficPolicy`, for the connection manager.
+fn envoy_gateway_listener(policy: &Value) -> Value {
+    let matchers = policy["spec"]["headers"]["earlyRequestHeaders"]["removeOnMatch"].as_array().unwrap();
     let mutations: Vec<Value> = matchers
         .iter()
         .map(|matcher| json!({"remove_on_match": {"key_matcher": {"safe_regex": {"regex": matcher["value"]}}}}))
         .collect();
-    assert_eq!(settings["spec"]["path"]["escapedSlashesAction"], "RejectRequest");
-    merge(
-        manager,
-        json!({"typed_config": {
-            "normalize_path": true,
-            "merge_slashes": true,
-            "path_with_escaped_slashes_action": "REJECT_REQUEST",
-            "early_header_mutation_extensions": [{
-                "name": "envoy.http.early_header_mutation.header_mutation",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-                    "mutations": mutations,
-                },
-            }],
-        }}),
-    );
-    config
+    assert_eq!(policy["spec"]["path"]["escapedSlashesAction"], "RejectRequest");
+    json!({"typed_config": {
+        "normalize_path": true,
+        "merge_slashes": true,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "early_header_mutation_extensions": [{
+            "name": "envoy.http.early_header_mutation.header_mutation",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+                "mutations": mutations,
+            },
+        }],
+    }})
 }
 
 /// The filter as both platforms configure it: the settings as JSON text, the key in that variable of Envoy's environment.
