@@ -278,7 +278,7 @@ dist: wasm ## Put everything that a release consists of into dist/
 	@$(say) "dist: modules, attest, schema, images, bills of materials, licences, checksums (ten minutes the first time)"
 	@scripts/make-dist "$(module)"
 
-reproduce: prerequisites ## Build the module twice, in two places, and compare the bytes (a few minutes)
+reproduce: prerequisites ## Build modules and attest twice, in two places, and compare the bytes (twenty minutes)
 	@scripts/reproduce
 
 deny: prerequisites ## Check licences, sources and advisories of all crates (builds cargo-deny once; ten minutes)
