@@ -3,6 +3,7 @@
 //! - `agreement`: `envoy/attestation.schema.json` accepts what the filter accepts, and nothing else
 //! - `strict`: validators that are strict about schemas take it
 //! - `documents`: every configuration below `envoy/` and in the Markdown files is a valid one
+//! - `messages`: the page from symptom to cure knows every message, the index of documents every document
 //! - `shipped`: what each of these must have around the filter
 //! - `reference`: the tables of `docs/configuration.md` are made from the schema, `UPDATE=1` writes them
 
@@ -10,6 +11,7 @@
 
 mod agreement;
 mod documents;
+mod messages;
 mod reference;
 mod schema;
 mod shipped;
