@@ -251,12 +251,12 @@ soak: prerequisites $(modules) envoy run-envoy ## Rotate keys under steady load 
 
 ##@ Measure it
 
-bench: prerequisites wasm envoy ## Measure the filter beside what else could be there (8 minutes; a quiet machine)
+bench: prerequisites wasm native envoy ## Measure both modules beside what else could be there (11 minutes; a quiet machine)
 	@$(say) "bench: building it (a few minutes the first time)"
 	@cargo build --profile bench-tools -p bench
 	@CARGO_TARGET_WASM32_WASIP1_LINKER=rust-lld scripts/wasm-cargo build --release -p probe
 	@$(say) "bench: measuring"
-	@$(target_dir)/bench-tools/bench run --envoy "$(envoy)" --module "$(module)" $(BENCH_ARGS) --probe \
+	@$(target_dir)/bench-tools/bench run --envoy "$(envoy)" --module "$(module)" --native "$(native)" $(BENCH_ARGS) --probe \
 	    "$$(ls -t $(foreach place,$(target_dir) target/debian-rust/build,$(place)/wasm32-wasip1/release/probe.wasm) \
 	    2>/dev/null | head -n 1)"
 	@$(target_dir)/bench-tools/bench report

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use crate::results::{Measured, Results, Round};
+use crate::results::{Measured, Results, Round, Signature};
 use crate::statistics::Spread;
 use crate::variant::{Filter, Variant};
 
@@ -32,6 +32,12 @@ impl<'a> Comparison<'a> {
     /// The usual variant with this filter.
     pub(crate) fn filter(self, filter: Filter) -> anyhow::Result<&'a Measured> {
         self.get(&Variant::of(filter))
+    }
+
+    /// Each variant with one worker, and the same with two.
+    pub(crate) fn by_workers(self) -> anyhow::Result<Vec<(&'a Measured, &'a Measured)>> {
+        let one = self.variants().filter(|measured| measured.variant.workers == 1);
+        one.map(|one| Ok((one, self.get(&Variant { workers: 2, ..one.variant.clone() })?))).collect()
     }
 
     /// Microseconds of CPU per request above the same Envoy without a filter.
@@ -80,13 +86,18 @@ impl Rounds {
         self.with(other, |a, b| a - b)
     }
 
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        self.with(other, |a, b| a + b)
+    }
+
     pub(crate) fn over(&self, other: &Self) -> Self {
         self.with(other, |a, b| a / b)
     }
 
-    /// The median over the other's, where the other is so small that noise makes nonsense of single rounds.
-    pub(crate) fn over_medians(&self, other: &Self) -> anyhow::Result<Self> {
-        Ok(Self(vec![self.median()? / other.median()?]))
+    /// Of the signature on its own.
+    pub(crate) fn of_signature(results: &Results, of: fn(&Signature) -> &[f64]) -> anyhow::Result<Self> {
+        let signature = results.signature.as_ref().context("the signature has not been measured")?;
+        Ok(Self(of(signature).to_vec()))
     }
 
     fn with(&self, other: &Self, of: fn(f64, f64) -> f64) -> Self {

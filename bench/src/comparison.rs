@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use rand::seq::SliceRandom as _;
 
 use crate::envoy::{Envoy, Setup};
 use crate::identity;
 use crate::load::{Load, Slice};
-use crate::results::{Measured, Round, Settings, Single};
+use crate::results::{Measured, Round, Settings, Signature, Single};
+use crate::signature::{Signed, Signer};
 use crate::statistics::percentile;
 use crate::variant::Variant;
 
@@ -19,7 +21,12 @@ pub(crate) struct Plan {
     pub(crate) slices: usize,
     /// Whether the latency at one connection is measured as well, in slices of its own.
     pub(crate) single: bool,
+    /// Whether the bare signature has its turns too. It is made while the first variant, one without a filter, is loaded.
+    pub(crate) signature: bool,
 }
+
+/// A point and 64 bytes in base64: what a token has behind its signing input.
+const SIGNATURE_PART: usize = 1 + 86;
 
 struct Contender<'a> {
     variant: &'a Variant,
@@ -29,39 +36,100 @@ struct Contender<'a> {
     rounds: Vec<Round>,
 }
 
-/// Runs the plan; each round brings one number of each kind for each variant.
-pub(crate) fn run(plan: &Plan, setup: &Setup, settings: &Settings) -> anyhow::Result<Vec<Measured>> {
-    let contenders = plan.variants.iter().map(|variant| Contender::start(variant, setup, settings));
-    let mut contenders = contenders.collect::<anyhow::Result<Vec<_>>>()?;
-    for round in 1..=settings.rounds {
-        eprintln!("{}: round {round} of {}, {} variants", plan.name, settings.rounds, contenders.len());
-        run_round(&mut contenders, plan, settings)?;
-    }
-    contenders.into_iter().map(Contender::measured).collect()
+/// The signature beside the variants.
+struct Bare {
+    signer: Signer,
+    signature: Signature,
 }
 
-fn run_round(contenders: &mut [Contender], plan: &Plan, settings: &Settings) -> anyhow::Result<()> {
-    let mut slices: Vec<(Vec<Slice>, Vec<Slice>)> = contenders.iter().map(|_| Default::default()).collect();
-    let kinds: &[bool] = if plan.single { &[false, true] } else { &[false] };
-    let mut turns = Vec::new();
-    for _ in 0..plan.slices {
-        let mut pass: Vec<_> =
-            (0..contenders.len()).flat_map(|index| kinds.iter().map(move |kind| (index, *kind))).collect();
-        pass.shuffle(&mut rand::rng());
-        turns.extend(pass);
+/// What a turn in a round is about.
+#[derive(Clone, Copy)]
+enum Subject {
+    Contender(usize),
+    Signature,
+}
+
+/// What a round has collected, at all connections and at one.
+type Slices<T> = (Vec<T>, Vec<T>);
+
+/// Runs the plan; each round brings one number of each kind for each variant.
+pub(crate) fn run(
+    plan: &Plan,
+    setup: &Setup,
+    settings: &Settings,
+) -> anyhow::Result<(Vec<Measured>, Option<Signature>)> {
+    let contenders = plan.variants.iter().map(|variant| Contender::start(variant, setup, settings));
+    let mut contenders = contenders.collect::<anyhow::Result<Vec<_>>>()?;
+    let mut bare = if plan.signature { Some(Bare::new(&contenders, setup)?) } else { None };
+    for round in 1..=settings.rounds {
+        eprintln!("{}: round {round} of {}, {} variants", plan.name, settings.rounds, contenders.len());
+        run_round(&mut contenders, bare.as_mut(), plan, settings)?;
     }
-    for (index, single) in turns {
-        let (Some(contender), Some((all, singles))) = (contenders.get_mut(index), slices.get_mut(index)) else {
-            continue;
-        };
+    let measured = contenders.into_iter().map(Contender::measured).collect::<anyhow::Result<_>>()?;
+    Ok((measured, bare.map(|bare| bare.signature)))
+}
+
+fn run_round(
+    contenders: &mut [Contender],
+    mut bare: Option<&mut Bare>,
+    plan: &Plan,
+    settings: &Settings,
+) -> anyhow::Result<()> {
+    let mut slices: Vec<Slices<Slice>> = contenders.iter().map(|_| Default::default()).collect();
+    let mut signed: Slices<Signed> = Default::default();
+    let length = Duration::from_millis(settings.slice_ms);
+    for (subject, single) in turns(contenders.len(), plan) {
         let active = if single { 1 } else { settings.connections };
-        let slice = contender.slice(active, Duration::from_millis(settings.slice_ms))?;
-        if single { singles.push(slice) } else { all.push(slice) }
+        match subject {
+            Subject::Contender(index) => {
+                let (Some(contender), Some(slices)) = (contenders.get_mut(index), slices.get_mut(index)) else {
+                    continue;
+                };
+                kind(slices, single).push(contender.slice(active, length)?);
+            }
+            Subject::Signature => {
+                let (Some(bare), Some(unfiltered)) = (&bare, contenders.first_mut()) else { continue };
+                kind(&mut signed, single).push(bare.signer.while_loaded(|| unfiltered.slice(active, length))?);
+            }
+        }
     }
     for (contender, (all, singles)) in contenders.iter_mut().zip(slices) {
         contender.rounds.push(round(&all, &singles));
     }
+    if let Some(bare) = &mut bare {
+        bare.signature.rounds_us.push(per_signature(&signed.0));
+        bare.signature.single_us.push(per_signature(&signed.1));
+    }
     Ok(())
+}
+
+/// In random order: each has its turn before any has its next.
+fn turns(contenders: usize, plan: &Plan) -> Vec<(Subject, bool)> {
+    let kinds: &[bool] = if plan.single { &[false, true] } else { &[false] };
+    let subjects = (0..contenders).map(Subject::Contender).chain(plan.signature.then_some(Subject::Signature));
+    let pass: Vec<_> = subjects.flat_map(|subject| kinds.iter().map(move |kind| (subject, *kind))).collect();
+    let mut turns = Vec::new();
+    for _ in 0..plan.slices {
+        let mut pass = pass.clone();
+        pass.shuffle(&mut rand::rng());
+        turns.extend(pass);
+    }
+    turns
+}
+
+fn kind<T>((all, singles): &mut Slices<T>, single: bool) -> &mut Vec<T> {
+    if single { singles } else { all }
+}
+
+impl Bare {
+    /// Over something as long as what the variants sign.
+    fn new(contenders: &[Contender], setup: &Setup) -> anyhow::Result<Self> {
+        let mut signing = contenders.iter().filter(|contender| contender.variant.signs());
+        let token = signing.find_map(|contender| contender.token_bytes).context("no variant signs")?;
+        let signer = Signer::new(setup.parts.keys, token.saturating_sub(SIGNATURE_PART))?;
+        let signature = Signature { bytes: signer.bytes(), rounds_us: Vec::new(), single_us: Vec::new() };
+        Ok(Self { signer, signature })
+    }
 }
 
 impl<'a> Contender<'a> {
@@ -116,6 +184,11 @@ fn latencies(slices: &[Slice]) -> Vec<Duration> {
 
 fn per_request(slices: &[Slice], of: fn(&Slice) -> Duration) -> f64 {
     slices.iter().map(of).sum::<Duration>().as_secs_f64() * 1e6 / count(slices)
+}
+
+fn per_signature(slices: &[Signed]) -> f64 {
+    let signatures: u32 = slices.iter().map(|slice| slice.signatures).sum();
+    slices.iter().map(|slice| slice.cpu).sum::<Duration>().as_secs_f64() * 1e6 / f64::from(signatures)
 }
 
 #[allow(clippy::cast_precision_loss)]

@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Start-up is measured with it.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// Where Envoy looks for native modules.
+const SEARCH_PATH: &str = "ENVOY_DYNAMIC_MODULES_SEARCH_PATH";
+
 /// What every Envoy of a run is started with.
 pub(crate) struct Setup<'a> {
     pub(crate) envoy: PathBuf,
@@ -72,6 +75,7 @@ impl Envoy {
         let launch = Launch::new(&setup.envoy, &config_path, directory.path())
             .workers(u32::try_from(variant.workers)?)
             .log_level("error")
+            .env(SEARCH_PATH, setup.parts.native.parent().context("the native module is in no directory")?)
             .log_with_ours()
             .patience(PATIENCE)
             .poll_every(PAUSE)

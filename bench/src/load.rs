@@ -12,7 +12,7 @@ use crate::envoy::Usage;
 use crate::http_message::{is_ok, response_length};
 
 /// What a slice does before anything counts: caches are another variant's.
-const WARM_UP: Duration = Duration::from_millis(25);
+pub(crate) const WARM_UP: Duration = Duration::from_millis(25);
 /// How long answers may stay out when a slice is over.
 const DRAIN: Duration = Duration::from_secs(5);
 

@@ -9,6 +9,8 @@ use anyhow::Context as _;
 use nix::sys::resource::{UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
 
+use crate::bootstrap::Parts;
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Machine {
     /// UTC.
@@ -16,6 +18,7 @@ pub(crate) struct Machine {
     pub(crate) commit: String,
     pub(crate) envoy: String,
     pub(crate) module_bytes: u64,
+    pub(crate) native_bytes: u64,
     pub(crate) cpu: String,
     pub(crate) cores: usize,
     pub(crate) kernel: String,
@@ -44,7 +47,7 @@ impl Watch {
     }
 
     /// To be asked when all processes of the run have ended: only then the kernel has added up their time.
-    pub(crate) fn machine(&self, envoy: &Path, module: &Path) -> anyhow::Result<Machine> {
+    pub(crate) fn machine(&self, envoy: &Path, parts: &Parts) -> anyhow::Result<Machine> {
         let elapsed = self.started.elapsed();
         let cores = std::thread::available_parallelism()?.get();
         let now = Processors::now()?;
@@ -55,7 +58,8 @@ impl Watch {
             date: date.unwrap_or_else(|_| format!("{:?}", SystemTime::now())),
             commit: commit().unwrap_or_else(|_| "unknown".into()),
             envoy: version(envoy)?,
-            module_bytes: fs::metadata(module)?.len(),
+            module_bytes: fs::metadata(&parts.module)?.len(),
+            native_bytes: fs::metadata(&parts.native)?.len(),
             cpu: cpu_model().unwrap_or_else(|| "unknown".into()),
             cores,
             kernel: output(Command::new("uname").arg("-sr"))?,

@@ -8,6 +8,7 @@ mod bootstrap;
 mod comparison;
 mod envoy;
 mod exchange;
+mod filters;
 mod http_message;
 mod identity;
 mod keys;
@@ -17,6 +18,7 @@ mod plans;
 mod reload;
 mod report;
 mod results;
+mod signature;
 mod startup;
 mod statistics;
 mod upstream;
@@ -46,7 +48,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measures; about eight minutes.
+    /// Measures; about eleven minutes.
     Run(Run),
     /// Writes docs/performance.md and its charts from the results.
     Report {
@@ -60,9 +62,12 @@ enum Command {
 struct Run {
     #[arg(long, env = "ENVOY")]
     envoy: PathBuf,
-    /// The attestation filter's module.
+    /// The attestation filter's Wasm module.
     #[arg(long)]
     module: PathBuf,
+    /// Its native module, `libattestation.so`.
+    #[arg(long)]
+    native: PathBuf,
     /// The module of bench/probe.
     #[arg(long)]
     probe: PathBuf,
@@ -91,14 +96,16 @@ fn measure(run: &Run, path: &Path) -> anyhow::Result<()> {
     let setup = setup(run, &keys)?;
     let settings = Settings { rounds: run.rounds, slice_ms: run.slice_ms, connections: run.connections };
     let wanted = |name: &str| run.only.is_empty() || run.only.iter().any(|only| only == name);
-    let mut comparisons = BTreeMap::new();
+    let (mut comparisons, mut signature) = (BTreeMap::new(), None);
     for plan in plans::plans().iter().filter(|plan| wanted(plan.name)) {
-        comparisons.insert(plan.name.to_owned(), comparison::run(plan, &setup, &settings)?);
+        let (measured, bare) = comparison::run(plan, &setup, &settings)?;
+        comparisons.insert(plan.name.to_owned(), measured);
+        signature = signature.or(bare);
     }
     let startups = if wanted("startup") { startup::run(&setup, run.rounds + 2)? } else { Vec::new() };
     let reloads = if wanted("reload") { reload::run(&setup, run.rounds)? } else { Vec::new() };
-    let machine = watch.machine(&setup.envoy, &setup.parts.module)?;
-    let results = Results { machine, settings, comparisons, startups, reloads };
+    let machine = watch.machine(&setup.envoy, &setup.parts)?;
+    let results = Results { machine, settings, comparisons, signature, startups, reloads };
     let results = if run.only.is_empty() { results } else { results.over(Results::read(path).ok()) };
     results.write(path)
 }
@@ -107,7 +114,14 @@ fn setup<'a>(run: &Run, keys: &'a Keys) -> anyhow::Result<Setup<'a>> {
     let existing = |path: &Path| path.canonicalize().with_context(|| format!("no {}", path.display()));
     let authz = std::env::current_exe()?.with_file_name("authz");
     ensure!(authz.is_file(), "no {}; build both programs of this package", authz.display());
-    let parts =
-        Parts { keys, module: existing(&run.module)?, probe: existing(&run.probe)?, upstream: upstream::start()? };
+    let native = existing(&run.native)?;
+    ensure!(native.ends_with("libattestation.so"), "Envoy will not find {}", native.display());
+    let parts = Parts {
+        keys,
+        module: existing(&run.module)?,
+        native,
+        probe: existing(&run.probe)?,
+        upstream: upstream::start()?,
+    };
     Ok(Setup { envoy: existing(&run.envoy)?, authz, kid: keys.kid(), parts })
 }

@@ -1,7 +1,9 @@
 //! What a run compares.
 
 use crate::comparison::Plan;
-use crate::variant::{EXT_AUTHZ, Filter, HOST, Library, REUSE, Sends, Source, Transport, Variant, WASM};
+use crate::variant::{
+    EXT_AUTHZ, Filter, HOST, Library, NATIVE, NATIVE_REUSE, REUSE, Sends, Source, Transport, Variant, WASM,
+};
 
 /// The names of all comparisons, in the order in which they run.
 pub(crate) const COMPARISON: &str = "comparison";
@@ -14,10 +16,10 @@ pub(crate) const GROUP_COUNTS: [usize; 3] = [5, 50, 500];
 
 pub(crate) fn plans() -> Vec<Plan> {
     vec![
-        Plan { name: COMPARISON, variants: comparison(), slices: 4, single: true },
-        Plan { name: GROUPS, variants: groups(), slices: 3, single: false },
-        Plan { name: SETTINGS, variants: settings(), slices: 4, single: false },
-        Plan { name: WORKERS, variants: workers(), slices: 3, single: false },
+        Plan { name: COMPARISON, variants: comparison(), slices: 4, single: true, signature: true },
+        Plan { name: GROUPS, variants: groups(), slices: 3, single: false, signature: false },
+        Plan { name: SETTINGS, variants: settings(), slices: 4, single: false, signature: false },
+        Plan { name: WORKERS, variants: workers(), slices: 3, single: false, signature: false },
     ]
 }
 
@@ -25,7 +27,8 @@ pub(crate) fn plans() -> Vec<Plan> {
 fn comparison() -> Vec<Variant> {
     let authz = |transport, library, sends| Filter::ExtAuthz { transport, library, sends };
     let filters = [
-        Filter::None,
+        NATIVE,
+        NATIVE_REUSE,
         Filter::EmptyWasm,
         Filter::SignOnly,
         HOST,
@@ -37,35 +40,45 @@ fn comparison() -> Vec<Variant> {
         authz(Transport::Unix, Library::Nothing, Sends::NoHeaders),
         authz(Transport::Unix, Library::Ring, Sends::AllHeaders),
     ];
-    filters.map(Variant::of).into()
+    none().into_iter().chain(filters.map(Variant::of)).collect()
+}
+
+/// What everything else is measured against.
+fn none() -> [Variant; 2] {
+    [Variant::of(Filter::None), Variant::filter_state()]
 }
 
 fn groups() -> Vec<Variant> {
-    let filters = [Filter::None, HOST, REUSE, EXT_AUTHZ];
-    let with = |groups| filters.map(|filter| Variant { groups, ..Variant::of(filter) });
+    let filters = [NATIVE, NATIVE_REUSE, HOST, REUSE, EXT_AUTHZ].map(Variant::of);
+    let with = |groups| none().into_iter().chain(filters.clone()).map(move |variant| Variant { groups, ..variant });
     GROUP_COUNTS.into_iter().flat_map(with).collect()
 }
 
 /// What else could cost something.
 fn settings() -> Vec<Variant> {
-    let none = Variant::of(Filter::None);
-    let host = Variant::of(HOST);
+    let [none, filter_state] = none();
+    let (host, native) = (Variant::of(HOST), Variant::of(NATIVE));
     let headers = |of: &Variant| Variant { source: Source::Headers, ..of.clone() };
     let route = |of: &Variant| Variant { route_metadata: true, ..of.clone() };
     vec![
         headers(&none),
         headers(&host),
+        headers(&native),
+        headers(&Variant::of(NATIVE_REUSE)),
         route(&none),
         route(&host),
         Variant { keys: 50, ..host.clone() },
         Variant { early_removal: true, ..host.clone() },
+        Variant { keys: 50, ..native.clone() },
         none,
+        filter_state,
         host,
+        native,
     ]
 }
 
 fn workers() -> Vec<Variant> {
-    let filters = [Filter::None, HOST, WASM, REUSE, EXT_AUTHZ];
-    let with = |workers| filters.map(|filter| Variant { workers, ..Variant::of(filter) });
+    let filters = [NATIVE, NATIVE_REUSE, HOST, WASM, REUSE, EXT_AUTHZ].map(Variant::of);
+    let with = |workers| none().into_iter().chain(filters.clone()).map(move |variant| Variant { workers, ..variant });
     [1, 2].into_iter().flat_map(with).collect()
 }

@@ -1,4 +1,4 @@
-//! What requests feel while the filter's configuration or its module is replaced by discovery.
+//! What requests feel while the filter's configuration or its Wasm module is replaced by discovery.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use harness::Client;
 use harness::process::{PATIENCE, wait};
 use serde_json::{Value, json};
 
-use crate::bootstrap::attestation;
 use crate::envoy::{Envoy, Setup};
 use crate::exchange::exchange;
+use crate::filters::{attestation, settings};
 use crate::identity;
 use crate::results::Reload;
 use crate::statistics::millis;
-use crate::variant::{HOST, Variant};
+use crate::variant::{Filter, HOST, NATIVE, Variant};
 
 const WORKERS: usize = 2;
 /// Two for each worker.
@@ -34,26 +34,45 @@ enum Event {
     Module,
 }
 
+/// What is looked at, in this order.
+const CASES: [(Filter, Event, &str); 5] = [
+    (NATIVE, Event::Nothing, "native module, no update"),
+    (NATIVE, Event::Configuration, "native module, another configuration"),
+    (HOST, Event::Nothing, "Wasm module, no update"),
+    (HOST, Event::Configuration, "Wasm module, another configuration"),
+    (HOST, Event::Module, "Wasm module, another module"),
+];
+
 /// So many windows of each kind, in turn.
 pub(crate) fn run(setup: &Setup, rounds: usize) -> anyhow::Result<Vec<Reload>> {
-    let variant = Variant { workers: WORKERS, ..Variant::of(HOST) };
-    let discovery = Discovery::new(&variant, setup)?;
-    let envoy = Envoy::start_with(&variant, setup, Some(&discovery.file()))?;
-    let mut reloads = [
-        (Event::Nothing, "no update"),
-        (Event::Configuration, "another configuration, the same module"),
-        (Event::Module, "another module"),
-    ]
-    .map(|(event, what)| (event, Reload::new(what)));
+    let (native, wasm) = (Discovered::start(NATIVE, setup)?, Discovered::start(HOST, setup)?);
+    let mut reloads: Vec<_> = CASES.iter().map(|(_, _, what)| Reload::new(what)).collect();
     let mut version = 1;
     for round in 1..=rounds {
         eprintln!("reload: round {round} of {rounds}");
-        for (event, reload) in &mut reloads {
+        for ((filter, event, _), reload) in CASES.iter().zip(&mut reloads) {
             version += 1;
-            window(*event, reload, version, &discovery, &envoy, setup)?;
+            let discovered = if *filter == NATIVE { &native } else { &wasm };
+            window(*event, reload, version, discovered, setup)?;
         }
     }
-    Ok(reloads.map(|(_, reload)| reload).into())
+    Ok(reloads)
+}
+
+/// An Envoy, and the file that it has its filter from.
+struct Discovered {
+    discovery: Discovery,
+    envoy: Envoy,
+}
+
+impl Discovered {
+    fn start(filter: Filter, setup: &Setup) -> anyhow::Result<Self> {
+        let variant = Variant { workers: WORKERS, ..Variant::of(filter) };
+        let discovery = Discovery::new(&variant, setup)?;
+        let envoy = Envoy::start_with(&variant, setup, Some(&discovery.file()))?;
+        envoy.check(&variant, setup)?;
+        Ok(Self { discovery, envoy })
+    }
 }
 
 impl Reload {
@@ -67,8 +86,7 @@ fn window(
     event: Event,
     reload: &mut Reload,
     version: u64,
-    discovery: &Discovery,
-    envoy: &Envoy,
+    Discovered { discovery, envoy }: &Discovered,
     setup: &Setup,
 ) -> anyhow::Result<()> {
     let over = AtomicBool::new(false);
@@ -115,7 +133,7 @@ struct Discovery {
 impl Discovery {
     fn new(variant: &Variant, setup: &Setup) -> anyhow::Result<Self> {
         let discovery = Self { directory: tempfile::tempdir()?, variant: variant.clone() };
-        discovery.write(1, &attestation(variant, &setup.parts, &setup.parts.module))?;
+        discovery.write(1, &attestation(variant, &setup.parts.module, &settings(variant, &setup.parts)))?;
         Ok(discovery)
     }
 
@@ -133,8 +151,9 @@ impl Discovery {
             module = self.directory.path().join(format!("{version}.wasm"));
             another_module(&setup.parts.module, version, &module)?;
         }
-        let mut filter = attestation(&self.variant, &setup.parts, &module);
-        filter["config"]["configuration"]["value"]["token_lifetime"] = format!("{}s", 300 + version).into();
+        let mut settings = settings(&self.variant, &setup.parts);
+        settings["token_lifetime"] = format!("{}s", 300 + version).into();
+        let filter = attestation(&self.variant, &module, &settings);
         let (before, started) = (updates(envoy)?, Instant::now());
         self.write(version, &filter)?;
         wait("Envoy to take the update", PATIENCE, Duration::from_millis(5), || match updates(envoy) {

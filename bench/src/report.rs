@@ -2,6 +2,7 @@
 
 mod chart;
 mod figures;
+mod operation;
 mod ratios;
 mod tables;
 mod targets;
@@ -43,12 +44,13 @@ fn slots(results: &Results) -> anyhow::Result<Vec<(&'static str, String)>> {
         ("comparison", tables::comparison(results)?),
         ("split", tables::split(results)?),
         ("targets", targets::table(results)?),
+        ("beside", targets::beside(results)?),
         ("groups", tables::groups(results)?),
         ("settings", tables::settings(results)?),
         ("workers", tables::workers(results)?),
-        ("startup", tables::startup(results)?),
-        ("reload", tables::reload(results)?),
-        ("memory", tables::memory(results)?),
-        ("machine", tables::machine(results)),
+        ("startup", operation::startup(results)?),
+        ("reload", operation::reload(results)?),
+        ("memory", operation::memory(results)?),
+        ("machine", operation::machine(results)),
     ])
 }

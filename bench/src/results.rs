@@ -18,6 +18,8 @@ pub(crate) struct Results {
     pub(crate) settings: Settings,
     /// By name: variants that were alive at once.
     pub(crate) comparisons: BTreeMap<String, Vec<Measured>>,
+    /// Beside the comparison.
+    pub(crate) signature: Option<Signature>,
     pub(crate) startups: Vec<Startup>,
     pub(crate) reloads: Vec<Reload>,
 }
@@ -68,6 +70,17 @@ impl Round {
     }
 }
 
+/// One signature by AWS-LC and nothing else, while a processor is busy with the Envoy without a filter.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Signature {
+    /// How long what is signed is.
+    pub(crate) bytes: usize,
+    /// Microseconds of CPU, each round.
+    pub(crate) rounds_us: Vec<f64>,
+    /// The same while that Envoy has one request at a time.
+    pub(crate) single_us: Vec<f64>,
+}
+
 /// From the start of the process to the first answer through it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Startup {
@@ -99,6 +112,7 @@ impl Results {
             for (name, measured) in earlier.comparisons {
                 self.comparisons.entry(name).or_insert(measured);
             }
+            self.signature = self.signature.or(earlier.signature);
             if self.startups.is_empty() {
                 self.startups = earlier.startups;
             }

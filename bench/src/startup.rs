@@ -5,13 +5,14 @@ use rand::seq::SliceRandom as _;
 use crate::envoy::{Envoy, Setup};
 use crate::results::Startup;
 use crate::statistics::millis;
-use crate::variant::{Filter, HOST, Variant, WASM};
+use crate::variant::{Filter, HOST, NATIVE, Variant, WASM};
 
 /// Each variant so many times, in random order.
 pub(crate) fn run(setup: &Setup, rounds: usize) -> anyhow::Result<Vec<Startup>> {
-    let many_keys = Variant { keys: 50, ..Variant::of(HOST) };
-    let variants = [Filter::None, Filter::EmptyWasm, HOST, WASM].map(Variant::of).into_iter().chain([many_keys]);
-    let mut startups: Vec<_> = variants.map(|variant| Startup { variant, rounds_ms: Vec::new() }).collect();
+    let many_keys = |filter| Variant { keys: 50, ..Variant::of(filter) };
+    let [none, empty, native, host, wasm] = [Filter::None, Filter::EmptyWasm, NATIVE, HOST, WASM].map(Variant::of);
+    let variants = [none, Variant::filter_state(), native, many_keys(NATIVE), empty, host, wasm, many_keys(HOST)];
+    let mut startups: Vec<_> = variants.into_iter().map(|variant| Startup { variant, rounds_ms: Vec::new() }).collect();
     for round in 1..=rounds {
         eprintln!("startup: round {round} of {rounds}");
         let mut turns: Vec<_> = startups.iter_mut().collect();

@@ -13,6 +13,11 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
+    /// What was measured only once.
+    pub(crate) fn once(value: f64) -> Self {
+        Self { median: value, min: value, max: value }
+    }
+
     /// None without any number.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();

@@ -12,8 +12,10 @@ pub(crate) enum Filter {
     EmptyWasm,
     /// The same, but it has the host sign.
     SignOnly,
-    /// The attestation filter.
+    /// The attestation filter as a Wasm module.
     Attestation { signer: Signer, reuse: bool },
+    /// The same as a native module.
+    Native { reuse: bool },
     /// A service of its own.
     ExtAuthz { transport: Transport, library: Library, sends: Sends },
 }
@@ -55,6 +57,8 @@ pub(crate) enum Sends {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Source {
     Metadata,
+    /// Filter state, into which Envoy has copied the metadata.
+    FilterState,
     Headers,
 }
 
@@ -75,6 +79,8 @@ pub(crate) struct Variant {
     pub(crate) early_removal: bool,
 }
 
+pub(crate) const NATIVE: Filter = Filter::Native { reuse: false };
+pub(crate) const NATIVE_REUSE: Filter = Filter::Native { reuse: true };
 pub(crate) const HOST: Filter = Filter::Attestation { signer: Signer::Host, reuse: false };
 pub(crate) const WASM: Filter = Filter::Attestation { signer: Signer::Wasm, reuse: false };
 pub(crate) const REUSE: Filter = Filter::Attestation { signer: Signer::Host, reuse: true };
@@ -83,17 +89,23 @@ pub(crate) const EXT_AUTHZ: Filter =
     Filter::ExtAuthz { transport: Transport::Unix, library: Library::Ring, sends: Sends::NoHeaders };
 
 impl Variant {
-    /// One worker, five groups in metadata, one key, nothing on the route.
+    /// One worker, five groups where jwt_authn puts them, one key, nothing on the route. The native module cannot see
+    /// into metadata, so there Envoy copies it into filter state.
     pub(crate) fn of(filter: Filter) -> Self {
         Self {
             filter,
             workers: 1,
             groups: 5,
             keys: 1,
-            source: Source::Metadata,
+            source: if matches!(filter, Filter::Native { .. }) { Source::FilterState } else { Source::Metadata },
             route_metadata: false,
             early_removal: false,
         }
+    }
+
+    /// No filter, but Envoy copies the metadata into filter state.
+    pub(crate) fn filter_state() -> Self {
+        Self { source: Source::FilterState, ..Self::of(Filter::None) }
     }
 
     /// Whether the upstream is to see an assertion that can be verified.
@@ -104,9 +116,14 @@ impl Variant {
         )
     }
 
-    /// What it is measured against: the same without a filter. Only what the filter adds is of interest.
+    /// What it is measured against: the same without a filter. Only what the filter adds is of interest. Where there is
+    /// none, filter state is measured against plain metadata: what the copy costs.
     pub(crate) fn baseline(&self) -> Self {
-        Self { filter: Filter::None, keys: 1, early_removal: false, ..self.clone() }
+        let source = match (self.filter, self.source) {
+            (Filter::None, Source::FilterState) => Source::Metadata,
+            (_, source) => source,
+        };
+        Self { filter: Filter::None, keys: 1, early_removal: false, source, ..self.clone() }
     }
 
     pub(crate) fn filter_name(&self) -> &'static str {
@@ -114,9 +131,11 @@ impl Variant {
             Filter::None => "no filter",
             Filter::EmptyWasm => "a Wasm filter that does nothing",
             Filter::SignOnly => "that one, with the host's signature",
-            Filter::Attestation { reuse: true, .. } => "this filter, `reuse`",
-            Filter::Attestation { signer: Signer::Host, .. } => "this filter, host signs",
-            Filter::Attestation { signer: Signer::Wasm, .. } => "this filter, Wasm signs",
+            Filter::Native { reuse: false } => "native module",
+            Filter::Native { reuse: true } => "native module, `reuse`",
+            Filter::Attestation { reuse: true, .. } => "Wasm module, `reuse`",
+            Filter::Attestation { signer: Signer::Host, .. } => "Wasm module, host signs",
+            Filter::Attestation { signer: Signer::Wasm, .. } => "Wasm module, Wasm signs",
             Filter::ExtAuthz { transport: Transport::Tcp, .. } => "ext_authz, TCP, ring",
             Filter::ExtAuthz { sends: Sends::AllHeaders, .. } => "ext_authz, UDS, ring, all headers sent",
             Filter::ExtAuthz { library: Library::Ring, .. } => "ext_authz, UDS, ring",
@@ -137,7 +156,12 @@ impl Variant {
         differs(self.workers != usual.workers, format!("{} workers", self.workers));
         differs(self.groups != usual.groups, format!("{} groups", self.groups));
         differs(self.keys != usual.keys, format!("{} keys", self.keys));
-        differs(self.source == Source::Headers, "identity from headers".into());
+        let source = match self.source {
+            Source::Metadata => "identity from metadata",
+            Source::FilterState => "`set_filter_state`",
+            Source::Headers => "identity from headers",
+        };
+        differs(self.source != usual.source, source.into());
         differs(self.route_metadata, "route metadata".into());
         differs(self.early_removal, "early header removal".into());
         name

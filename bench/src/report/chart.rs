@@ -12,15 +12,23 @@ const WIDTH: u32 = 860;
 const PAPER: RGBColor = RGBColor(255, 255, 255);
 const INK: RGBColor = RGBColor(31, 35, 40);
 const GRID: RGBColor = RGBColor(216, 222, 228);
-const SERIES: [RGBColor; 3] = [RGBColor(9, 105, 218), RGBColor(191, 135, 0), RGBColor(26, 127, 55)];
+const SERIES: [RGBColor; 5] = [
+    RGBColor(9, 105, 218),
+    RGBColor(191, 135, 0),
+    RGBColor(26, 127, 55),
+    RGBColor(130, 80, 223),
+    RGBColor(191, 57, 137),
+];
 /// What each of the colours above is in the dark.
-const DARK: [(RGBColor, &str); 6] = [
+const DARK: [(RGBColor, &str); 8] = [
     (PAPER, "#0d1117"),
     (INK, "#e6edf3"),
     (GRID, "#30363d"),
     (SERIES[0], "#58a6ff"),
     (SERIES[1], "#d29922"),
     (SERIES[2], "#3fb950"),
+    (SERIES[3], "#a371f7"),
+    (SERIES[4], "#db61a2"),
 ];
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -144,6 +152,7 @@ impl Lines {
         mesh.light_line_style(TRANSPARENT).bold_line_style(GRID).axis_style(GRID);
         mesh.x_label_style(text(12)).y_label_style(text(12)).x_label_formatter(&|value| format!("{value:.0}"));
         mesh.y_label_formatter(&|value| format!("{value:.0}")).draw().map_err(failed)?;
+        let mut ends = Vec::new();
         for (line, colour) in self.lines.iter().zip(SERIES) {
             let mut path = line.points.iter().map(|(x, value)| (*x, value.median));
             chart.draw_series(LineSeries::new(path.clone(), colour.stroke_width(2))).map_err(failed)?;
@@ -152,13 +161,25 @@ impl Lines {
                 line.points.iter().map(|(x, value)| PathElement::new([(*x, value.min), (*x, value.max)], colour));
             chart.draw_series(ranges).map_err(failed)?;
             if let Some(last) = path.next_back() {
-                let (x, y) = chart.backend_coord(&last);
-                let style = text(13).pos(Pos::new(HPos::Left, VPos::Center));
-                area.draw(&Text::new(format!("{}, {:.0}", line.name, last.1), (x + 12, y), style)).map_err(failed)?;
+                ends.push((chart.backend_coord(&last), format!("{}, {:.0}", line.name, last.1), colour));
             }
         }
-        Ok(())
+        draw_ends(area, ends)
     }
+}
+
+/// What each line is, where it ends; one below the other where lines end close together.
+fn draw_ends(area: &Area, mut ends: Vec<((i32, i32), String, RGBColor)>) -> anyhow::Result<()> {
+    ends.sort_by_key(|((_, y), ..)| *y);
+    let mut free = i32::MIN;
+    for ((x, y), what, colour) in ends {
+        let y = y.max(free);
+        free = y + 16;
+        let style = text(13).pos(Pos::new(HPos::Left, VPos::Center));
+        area.draw(&Circle::new((x + 14, y), 3, colour.filled())).map_err(failed)?;
+        area.draw(&Text::new(what, (x + 22, y), style)).map_err(failed)?;
+    }
+    Ok(())
 }
 
 fn text(size: u32) -> TextStyle<'static> {

@@ -1,4 +1,4 @@
-//! Ratios as the page writes them.
+//! Numbers as the page writes them.
 
 use crate::statistics::Spread;
 
@@ -14,4 +14,19 @@ pub(super) fn spread_of(spread: Spread, unit: &str) -> String {
 /// Two digits behind the point, where that says something.
 pub(super) fn ratio(number: f64) -> String {
     if number.abs() < 10.0 { format!("{number:.2}") } else { format!("{number:.0}") }
+}
+
+pub(super) fn micros(spread: Spread) -> String {
+    let Spread { median, min, max } = spread;
+    format!("{} µs ({} to {})", whole(median), whole(min), whole(max))
+}
+
+pub(super) fn millis(spread: Spread) -> String {
+    let Spread { median, min, max } = spread;
+    format!("{} ms ({} to {})", whole(median), whole(min), whole(max))
+}
+
+/// Without the sign of a zero that was a little less.
+fn whole(number: f64) -> String {
+    format!("{:.0}", number.round() + 0.0)
 }

@@ -1,37 +1,39 @@
-//! The tables, as Markdown.
+//! The tables on requests, as Markdown.
 
 use anyhow::Context as _;
 
-use super::ratios::spread_of;
-use super::targets::{signature, without_signature};
+use super::ratios::{micros, spread_of};
 use crate::added::{Comparison, Rounds, rate};
 use crate::plans::{COMPARISON, GROUP_COUNTS, GROUPS, SETTINGS, WORKERS};
 use crate::results::Results;
-use crate::statistics::Spread;
-use crate::variant::{EXT_AUTHZ, Filter, HOST, REUSE, Variant, WASM};
+use crate::variant::{EXT_AUTHZ, Filter, HOST, NATIVE, NATIVE_REUSE, REUSE, Variant};
 
 /// What matters most, in a few sentences.
 pub(super) fn summary(results: &Results) -> anyhow::Result<String> {
     let of = Comparison::of(results, COMPARISON)?;
-    let (host, reuse, authz) = (of.filter(HOST)?, of.filter(REUSE)?, of.filter(EXT_AUTHZ)?);
-    let single = |measured| of.added_single_cpu(measured).and_then(|rounds| rounds.median());
-    let p50 = |measured| of.added_p50(measured).and_then(|rounds| rounds.median());
-    let many = |measured| of.added_cpu(measured).and_then(|rounds| rounds.median());
+    let variants = [of.filter(NATIVE)?, of.filter(HOST)?, of.filter(EXT_AUTHZ)?];
+    let [native, wasm, authz] = variants.map(|measured| of.added_cpu(measured).and_then(|rounds| rounds.median()));
+    let [native_one, wasm_one, authz_one] =
+        variants.map(|measured| of.added_single_cpu(measured).and_then(|rounds| rounds.median()));
+    let [native_p50, wasm_p50, authz_p50] =
+        variants.map(|measured| of.added_p50(measured).and_then(|rounds| rounds.median()));
+    let signature = Rounds::of_signature(results, |signature| &signature.rounds_us)?.median()?;
     Ok(format!(
-        "An assertion of its own for each request costs **{:.0} µs** of CPU and **{:.0} µs** of latency above an Envoy \
-         without any filter, \
-         with one request at a time; a native ext_authz service that makes the same token costs {:.0} µs and {:.0} µs. \
-         With {} requests under way at once, a service shares the cost of each wake-up among several of them: \
-         {:.0} µs against {:.0} µs. Where `reuse` fits, the filter costs {:.0} µs ({:.0} µs of latency).",
-        single(host)?,
-        p50(host)?,
-        single(authz)?,
-        p50(authz)?,
+        "An assertion of its own for each request costs **{:.0} µs** of CPU in the native module and **{:.0} µs** in the \
+         Wasm module, above an Envoy without any filter, with {} requests under way at once. A native ext_authz service \
+         that makes the same token costs {:.0} µs; one bare signature is {signature:.0} µs of all of these. With one \
+         request at a time it is **{:.0} µs** and **{:.0} µs** against {:.0} µs, and **{:.0} µs** and **{:.0} µs** of \
+         latency against {:.0} µs.",
+        native?,
+        wasm?,
         results.settings.connections,
-        many(host)?,
-        many(authz)?,
-        single(reuse)?,
-        p50(reuse)?,
+        authz?,
+        native_one?,
+        wasm_one?,
+        authz_one?,
+        native_p50?,
+        wasm_p50?,
+        authz_p50?,
     ))
 }
 
@@ -44,7 +46,7 @@ pub(super) fn comparison(results: &Results) -> anyhow::Result<String> {
     );
     for measured in of.variants() {
         let name = measured.variant.name();
-        if measured.variant.filter == Filter::None {
+        if measured.variant == measured.variant.baseline() {
             table += &format!("| {name} | 1 | 0 | | 0 | 0 |\n");
             continue;
         }
@@ -60,35 +62,58 @@ pub(super) fn comparison(results: &Results) -> anyhow::Result<String> {
             micros(of.added_p50(measured)?.spread()?),
         );
     }
+    let signature = Rounds::of_signature(results, |signature| &signature.rounds_us)?;
+    let single = Rounds::of_signature(results, |signature| &signature.single_us)?;
+    table += &format!(
+        "| a bare signature, AWS-LC | | {} | | {} | |\n",
+        micros(signature.spread()?),
+        micros(single.spread()?)
+    );
     Ok(table)
 }
 
-/// Where the filter's own CPU goes.
+/// Where the modules' own CPU goes.
 pub(super) fn split(results: &Results) -> anyhow::Result<String> {
     let of = Comparison::of(results, COMPARISON)?;
-    let empty = of.added_cpu(of.filter(Filter::EmptyWasm)?)?;
-    let rest = without_signature(of)?.less(&empty);
+    let (native, wasm) = (of.added_cpu(of.filter(NATIVE)?)?, of.added_cpu(of.filter(HOST)?)?);
+    let (empty, with_sign) =
+        (of.added_cpu(of.filter(Filter::EmptyWasm)?)?, of.added_cpu(of.filter(Filter::SignOnly)?)?);
+    let signature = Rounds::of_signature(results, |signature| &signature.rounds_us)?;
     let rows = [
-        ("being a Wasm filter at all (the empty one made with the SDK)", empty),
-        ("the host's signature (the empty filter with it, less the empty filter)", signature(of)?),
-        ("everything else: identity, claims, JSON, base64, headers, statistics", rest),
+        ("being a Wasm filter at all (the empty one made with the SDK)", None, Some(&empty)),
+        (
+            "the signature (native: a bare one; Wasm: the empty filter with the host's, less the empty filter)",
+            Some(&signature),
+            Some(&with_sign.less(&empty)),
+        ),
+        (
+            "everything else: identity, claims, JSON, base64, headers, statistics",
+            Some(&native.less(&signature)),
+            Some(&wasm.less(&with_sign)),
+        ),
+        ("together", Some(&native), Some(&wasm)),
     ];
-    let mut table = String::from("| | added CPU |\n|---|---|\n");
-    for (what, rounds) in rows {
-        table += &format!("| {what} | {} |\n", micros(rounds.spread()?));
+    let mut table = String::from("| | native module | Wasm module, host signs |\n|---|---|---|\n");
+    for (what, native, wasm) in rows {
+        let cell = |rounds: Option<&Rounds>| rounds.map_or(Ok(String::new()), |rounds| rounds.spread().map(micros));
+        table += &format!("| {what} | {} | {} |\n", cell(native)?, cell(wasm)?);
     }
     Ok(table)
 }
 
 pub(super) fn groups(results: &Results) -> anyhow::Result<String> {
     let of = Comparison::of(results, GROUPS)?;
-    let mut table = String::from("| groups | token, bytes | host signs | `reuse` | ext_authz, UDS, ring |\n");
-    table += "|---|---|---|---|---|\n";
+    let columns = [NATIVE, NATIVE_REUSE, HOST, REUSE, EXT_AUTHZ].map(Variant::of);
+    let columns: Vec<_> = columns.into_iter().chain([Variant::filter_state()]).collect();
+    let names: Vec<_> = columns.iter().map(Variant::name).collect();
+    let mut table = format!("| groups | token, bytes | {} |\n", names.join(" | "));
+    table += &format!("|---|---{}|\n", "|---".repeat(columns.len()));
     for groups in GROUP_COUNTS {
-        let with = |filter| of.get(&Variant { groups, ..Variant::of(filter) });
-        let cpu = |filter| of.added_cpu(with(filter)?).and_then(|rounds| rounds.spread()).map(micros);
-        let bytes = with(HOST)?.token_bytes.context("no token")?;
-        table += &format!("| {groups} | {bytes} | {} | {} | {} |\n", cpu(HOST)?, cpu(REUSE)?, cpu(EXT_AUTHZ)?);
+        let with = |variant: &Variant| of.get(&Variant { groups, ..variant.clone() });
+        let cpu = |variant| of.added_cpu(with(variant)?)?.spread().map(micros);
+        let cells = columns.iter().map(cpu).collect::<anyhow::Result<Vec<_>>>()?;
+        let bytes = with(&Variant::of(HOST))?.token_bytes.context("no token")?;
+        table += &format!("| {groups} | {bytes} | {} |\n", cells.join(" | "));
     }
     Ok(table)
 }
@@ -106,84 +131,10 @@ pub(super) fn workers(results: &Results) -> anyhow::Result<String> {
     let of = Comparison::of(results, WORKERS)?;
     let mut table = String::from("| | added CPU, one worker | two workers | requests/s, two workers ÷ one |\n");
     table += "|---|---|---|---|\n";
-    for filter in [Filter::None, HOST, WASM, REUSE, EXT_AUTHZ] {
-        let with = |workers| of.get(&Variant { workers, ..Variant::of(filter) });
-        let (one, two) = (with(1)?, with(2)?);
+    for (one, two) in of.by_workers()? {
         let cpu = |measured| of.added_cpu(measured).and_then(|rounds| rounds.spread()).map(micros);
         let growth = Rounds::of(two, rate).over(&Rounds::of(one, rate)).spread()?;
-        let name = Variant::of(filter).name();
-        table += &format!("| {name} | {} | {} | {} |\n", cpu(one)?, cpu(two)?, spread_of(growth, ""));
+        table += &format!("| {} | {} | {} | {} |\n", one.variant.name(), cpu(one)?, cpu(two)?, spread_of(growth, ""));
     }
     Ok(table)
-}
-
-pub(super) fn startup(results: &Results) -> anyhow::Result<String> {
-    let mut table = String::from("| | from start to first answer |\n|---|---|\n");
-    for startup in &results.startups {
-        let spread = Spread::of(startup.rounds_ms.iter().copied()).context("no start-up")?;
-        table += &format!("| {} | {} |\n", startup.variant.name(), millis(spread));
-    }
-    Ok(table)
-}
-
-pub(super) fn reload(results: &Results) -> anyhow::Result<String> {
-    let mut table =
-        String::from("| | slowest request | until Envoy has taken it | requests | failed |\n|---|---|---|---|---|\n");
-    for reload in &results.reloads {
-        let slowest = Spread::of(reload.slowest_ms.iter().copied()).map(millis).context("no reload")?;
-        let applied = Spread::of(reload.applied_ms.iter().copied()).map(millis).unwrap_or_default();
-        table += &format!("| {} | {slowest} | {applied} | {} | {} |\n", reload.what, reload.requests, reload.failed);
-    }
-    Ok(table)
-}
-
-pub(super) fn memory(results: &Results) -> anyhow::Result<String> {
-    let mut table = String::from("| | one worker, MiB | two workers, MiB | the service's, MiB |\n|---|---|---|---|\n");
-    let of = Comparison::of(results, WORKERS)?;
-    for filter in [Filter::None, HOST, REUSE, EXT_AUTHZ] {
-        let with = |workers| of.get(&Variant { workers, ..Variant::of(filter) });
-        let (one, two) = (with(1)?, with(2)?);
-        let service = one.service_memory.map(|memory| format!("{:.1}", memory.anonymous)).unwrap_or_default();
-        let name = Variant::of(filter).name();
-        table += &format!("| {name} | {:.1} | {:.1} | {service} |\n", one.memory.anonymous, two.memory.anonymous);
-    }
-    Ok(table)
-}
-
-pub(super) fn machine(results: &Results) -> String {
-    let (machine, settings) = (&results.machine, &results.settings);
-    format!(
-        "| | |\n|---|---|\n| when | {} UTC, {} s |\n| commit | `{}` |\n| module | {} bytes |\n| Envoy | {} |\n\
-         | processor | {} cores of {} |\n| kernel | {} |\n\
-         | noise | {:.0} % of all processor time went to others, {:.1} % to the hypervisor |\n\
-         | rounds | {}, slices of {} ms, {} connections |\n",
-        machine.date,
-        machine.duration_s,
-        machine.commit,
-        machine.module_bytes,
-        machine.envoy,
-        machine.cores,
-        machine.cpu,
-        machine.kernel,
-        100.0 * machine.used_by_others,
-        100.0 * machine.stolen,
-        settings.rounds,
-        settings.slice_ms,
-        settings.connections,
-    )
-}
-
-fn micros(spread: Spread) -> String {
-    let Spread { median, min, max } = spread;
-    format!("{} µs ({} to {})", whole(median), whole(min), whole(max))
-}
-
-fn millis(spread: Spread) -> String {
-    let Spread { median, min, max } = spread;
-    format!("{} ms ({} to {})", whole(median), whole(min), whole(max))
-}
-
-/// Without the sign of a zero that was a little less.
-fn whole(number: f64) -> String {
-    format!("{:.0}", number.round() + 0.0)
 }

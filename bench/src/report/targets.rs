@@ -1,13 +1,13 @@
-//! What the filter is meant to cost, beside what it does.
+//! What the modules are meant to cost, beside what it does.
 
 use anyhow::Context as _;
 
 use super::ratios::{ratio, spread_of};
 use crate::added::{Comparison, Rounds, rate};
-use crate::plans::{COMPARISON, GROUPS};
-use crate::results::{Results, Startup};
+use crate::plans::{COMPARISON, GROUPS, WORKERS};
+use crate::results::Results;
 use crate::statistics::Spread;
-use crate::variant::{EXT_AUTHZ, Filter, HOST, REUSE, Variant, WASM};
+use crate::variant::{EXT_AUTHZ, Filter, HOST, NATIVE, NATIVE_REUSE, REUSE, Variant, WASM};
 
 struct Target {
     what: &'static str,
@@ -36,77 +36,129 @@ pub(super) fn table(results: &Results) -> anyhow::Result<String> {
 }
 
 fn targets(results: &Results) -> anyhow::Result<Vec<Target>> {
-    let mut targets = at_five_groups(Comparison::of(results, COMPARISON)?)?;
-    targets.push(Target {
-        what: "added CPU, 500 groups ÷ 5 groups",
-        bound: Bound::AtMost(2.0),
-        measured: growth(Comparison::of(results, GROUPS)?)?.spread()?,
-        unit: "",
-    });
-    targets.push(Target {
-        what: "start-up above no filter, Wasm signer included",
-        bound: Bound::AtMost(250.0),
-        measured: startup(&results.startups)?,
-        unit: " ms",
-    });
+    let of = Comparison::of(results, COMPARISON)?;
+    let mut targets = native(results, of)?;
+    targets.extend(wasm(results, of)?);
     Ok(targets)
 }
 
-fn at_five_groups(of: Comparison) -> anyhow::Result<Vec<Target>> {
-    let (host, wasm, reuse) = (of.filter(HOST)?, of.filter(WASM)?, of.filter(REUSE)?);
-    let (empty, authz) = (of.filter(Filter::EmptyWasm)?, of.filter(EXT_AUTHZ)?);
-    let host_cpu = of.added_cpu(host)?;
-    let (authz_cpu, authz_single_cpu) = (of.added_cpu(authz)?, of.added_single_cpu(authz)?);
-    let rates = Rounds::of(host, rate).over(&Rounds::of(authz, rate));
-    use Bound::{AtLeast, AtMost};
-    let of_rounds = [
-        ("added CPU ÷ ext_authz's, one connection", AtMost(0.5), of.added_single_cpu(host)?.over(&authz_single_cpu)),
-        ("added CPU ÷ ext_authz's, all connections", AtMost(0.5), host_cpu.over(&authz_cpu)),
-        ("added CPU ÷ the same signed in Wasm", AtMost(0.33), host_cpu.over(&of.added_cpu(wasm)?)),
-        ("requests per second ÷ no filter", AtLeast(0.4), of.relative_rate(host)?),
-        ("requests per second ÷ ext_authz's", AtLeast(1.55), rates),
-        ("added p50 ÷ ext_authz's, one connection", AtMost(0.3), of.added_p50(host)?.over(&of.added_p50(authz)?)),
-        (
-            "added CPU without the signature ÷ the empty Wasm filter's (medians)",
-            AtMost(2.0),
-            without_signature(of)?.over_medians(&of.added_cpu(empty)?)?,
-        ),
-        (
-            "`reuse`: added CPU ÷ ext_authz's, one connection",
-            AtMost(0.2),
-            of.added_single_cpu(reuse)?.over(&authz_single_cpu),
-        ),
-        ("`reuse`: added CPU ÷ ext_authz's, all connections", AtMost(0.2), of.added_cpu(reuse)?.over(&authz_cpu)),
-    ];
-    let targets = of_rounds
-        .into_iter()
-        .map(|(what, bound, rounds)| Ok(Target { what, bound, measured: rounds.spread()?, unit: "" }));
-    targets.collect()
+fn native(results: &Results, of: Comparison) -> anyhow::Result<Vec<Target>> {
+    let (native, authz) = (of.filter(NATIVE)?, of.filter(EXT_AUTHZ)?);
+    let reuse = of.filter(NATIVE_REUSE)?;
+    let signature = Rounds::of_signature(results, |signature| &signature.rounds_us)?;
+    let (authz_cpu, authz_single) = (of.added_cpu(authz)?, of.added_single_cpu(authz)?);
+    let rates = Rounds::of(native, rate).over(&Rounds::of(authz, rate));
+    let p50 = of.added_p50(native)?.over(&of.added_p50(authz)?);
+    Ok(vec![
+        at_most(1.4, "native: added CPU ÷ one bare signature", &of.added_cpu(native)?.over(&signature))?,
+        at_most(0.42, "native: added CPU ÷ ext_authz's, all connections", &of.added_cpu(native)?.over(&authz_cpu))?,
+        at_most(
+            0.18,
+            "native: added CPU ÷ ext_authz's, one connection",
+            &of.added_single_cpu(native)?.over(&authz_single),
+        )?,
+        at_most(0.18, "native: added p50 ÷ ext_authz's, one connection", &p50)?,
+        at_least(0.65, "native: requests per second ÷ no filter", &of.relative_rate(native)?)?,
+        at_least(1.3, "native: requests per second ÷ ext_authz's", &rates)?,
+        at_most(1.6, "native: added CPU, 500 groups ÷ 5 groups", &growth(results, NATIVE)?)?,
+        at_most(
+            0.12,
+            "native, `reuse`: added CPU ÷ ext_authz's, all connections",
+            &of.added_cpu(reuse)?.over(&authz_cpu),
+        )?,
+        at_most(
+            0.1,
+            "native, `reuse`: added CPU ÷ ext_authz's, one connection",
+            &of.added_single_cpu(reuse)?.over(&authz_single),
+        )?,
+        startup(10.0, "native: start-up above no filter", results, NATIVE)?,
+        memory(2.0, "native: memory above no filter, one worker", results, NATIVE)?,
+    ])
 }
 
-/// What the filter adds, less what the host's signature alone does.
-pub(super) fn without_signature(of: Comparison) -> anyhow::Result<Rounds> {
-    Ok(of.added_cpu(of.filter(HOST)?)?.less(&signature(of)?))
+fn wasm(results: &Results, of: Comparison) -> anyhow::Result<Vec<Target>> {
+    let (host, reuse, authz) = (of.filter(HOST)?, of.filter(REUSE)?, of.filter(EXT_AUTHZ)?);
+    let sign_only = of.added_cpu(of.filter(Filter::SignOnly)?)?;
+    let (authz_cpu, authz_single) = (of.added_cpu(authz)?, of.added_single_cpu(authz)?);
+    let in_wasm = of.added_cpu(of.filter(WASM)?)?;
+    Ok(vec![
+        at_most(
+            1.35,
+            "Wasm: added CPU ÷ the empty filter that only has the host sign",
+            &of.added_cpu(host)?.over(&sign_only),
+        )?,
+        at_most(0.33, "Wasm: added CPU ÷ the same signed in Wasm", &of.added_cpu(host)?.over(&in_wasm))?,
+        at_least(0.4, "Wasm: requests per second ÷ no filter", &of.relative_rate(host)?)?,
+        at_most(2.0, "Wasm: added CPU, 500 groups ÷ 5 groups", &growth(results, HOST)?)?,
+        at_most(
+            0.2,
+            "Wasm, `reuse`: added CPU ÷ ext_authz's, all connections",
+            &of.added_cpu(reuse)?.over(&authz_cpu),
+        )?,
+        at_most(
+            0.2,
+            "Wasm, `reuse`: added CPU ÷ ext_authz's, one connection",
+            &of.added_single_cpu(reuse)?.over(&authz_single),
+        )?,
+        startup(250.0, "Wasm: start-up above no filter, Wasm signer included", results, WASM)?,
+    ])
 }
 
-/// What the host's signature alone adds to a filter.
-pub(super) fn signature(of: Comparison) -> anyhow::Result<Rounds> {
-    let (with, without) = (of.filter(Filter::SignOnly)?, of.filter(Filter::EmptyWasm)?);
-    Ok(of.added_cpu(with)?.less(&of.added_cpu(without)?))
+/// What no target is about, so that nobody has to divide.
+pub(super) fn beside(results: &Results) -> anyhow::Result<String> {
+    let of = Comparison::of(results, COMPARISON)?;
+    let (native, host, authz) = (of.filter(NATIVE)?, of.filter(HOST)?, of.filter(EXT_AUTHZ)?);
+    let none = Rounds::of(of.filter(Filter::None)?, rate);
+    let cpu = of.added_cpu(host)?.over(&of.added_cpu(authz)?);
+    let single = of.added_single_cpu(host)?.over(&of.added_single_cpu(authz)?);
+    let p50 = of.added_p50(host)?.over(&of.added_p50(authz)?);
+    let copy = of.get(&Variant::filter_state())?;
+    let both = of.added_cpu(native)?.plus(&of.added_cpu(copy)?);
+    Ok(format!(
+        "The Wasm module beside ext_authz: added CPU × {} at all connections and × {} at one, added p50 × {}, requests per \
+         second × {}. The native module together with the `set_filter_state` in front of it: {} of the requests per second of an \
+         Envoy with neither, {} times those with ext_authz, and added CPU × {} of ext_authz's at all connections.",
+        ratio(cpu.median()?),
+        ratio(single.median()?),
+        ratio(p50.median()?),
+        ratio(Rounds::of(host, rate).over(&Rounds::of(authz, rate)).median()?),
+        ratio(Rounds::of(native, rate).over(&none).median()?),
+        ratio(Rounds::of(native, rate).over(&Rounds::of(authz, rate)).median()?),
+        ratio(both.over(&of.added_cpu(authz)?).median()?),
+    ))
+}
+
+fn at_most(bound: f64, what: &'static str, rounds: &Rounds) -> anyhow::Result<Target> {
+    Ok(Target { what, bound: Bound::AtMost(bound), measured: rounds.spread()?, unit: "" })
+}
+
+fn at_least(bound: f64, what: &'static str, rounds: &Rounds) -> anyhow::Result<Target> {
+    Ok(Target { what, bound: Bound::AtLeast(bound), measured: rounds.spread()?, unit: "" })
 }
 
 /// How much dearer 500 groups are than 5.
-fn growth(of: Comparison) -> anyhow::Result<Rounds> {
-    let with = |groups| of.added_cpu(of.get(&Variant { groups, ..Variant::of(HOST) })?);
+fn growth(results: &Results, filter: Filter) -> anyhow::Result<Rounds> {
+    let of = Comparison::of(results, GROUPS)?;
+    let with = |groups| of.added_cpu(of.get(&Variant { groups, ..Variant::of(filter) })?);
     Ok(with(500)?.over(&with(5)?))
 }
 
-/// In milliseconds.
-fn startup(startups: &[Startup]) -> anyhow::Result<Spread> {
-    let of = |filter| {
-        let startup = startups.iter().find(|startup| startup.variant == Variant::of(filter));
+/// In milliseconds, above the same without a filter.
+fn startup(bound: f64, what: &'static str, results: &Results, filter: Filter) -> anyhow::Result<Target> {
+    let of = |variant: &Variant| {
+        let startup = results.startups.iter().find(|startup| startup.variant == *variant);
         startup.map(|startup| &startup.rounds_ms).context("the start-up has not been measured")
     };
-    let added = of(WASM)?.iter().zip(of(Filter::None)?).map(|(with, without)| with - without);
-    Spread::of(added).context("the start-up has not been measured")
+    let variant = Variant::of(filter);
+    let added = of(&variant)?.iter().zip(of(&variant.baseline())?).map(|(with, without)| with - without);
+    let measured = Spread::of(added).context("the start-up has not been measured")?;
+    Ok(Target { what, bound: Bound::AtMost(bound), measured, unit: " ms" })
+}
+
+/// In MiB, above the same without a filter.
+fn memory(bound: f64, what: &'static str, results: &Results, filter: Filter) -> anyhow::Result<Target> {
+    let of = Comparison::of(results, WORKERS)?;
+    let measured = of.filter(filter)?;
+    let added = measured.memory.anonymous - of.get(&measured.variant.baseline())?.memory.anonymous;
+    Ok(Target { what, bound: Bound::AtMost(bound), measured: Spread::once(added), unit: " MiB" })
 }
