@@ -11,6 +11,9 @@ import { parseAllDocuments } from "yaml";
 // Where a kind is described. A kind that is not here is an error, too.
 const KINDS = {
   "apps/v1 Deployment": "kubernetes-models/apps/v1/Deployment",
+  "v1 Namespace": "kubernetes-models/v1/Namespace",
+  "networking.istio.io/v1 Gateway": "@kubernetes-models/istio/networking.istio.io/v1/Gateway",
+  "networking.istio.io/v1 VirtualService": "@kubernetes-models/istio/networking.istio.io/v1/VirtualService",
   "v1 ConfigMap": "kubernetes-models/v1/ConfigMap",
   "networking.k8s.io/v1 NetworkPolicy": "kubernetes-models/networking.k8s.io/v1/NetworkPolicy",
   "batch/v1 CronJob": "kubernetes-models/batch/v1/CronJob",
