@@ -78,7 +78,7 @@ fn shown() -> BTreeMap<String, BTreeSet<String>> {
 
 fn scrape(envoy: &Envoy) -> BTreeMap<String, BTreeSet<String>> {
     let mut shown: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let text = envoy.admin().get("/stats/prometheus").text();
+    let text = envoy.prometheus();
     for (name, rest) in text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('{')) {
         let labels = rest.split("\",").filter_map(|label| label.split_once("=\"")).map(|(label, _)| label.to_owned());
         shown.entry(name.to_owned()).or_default().extend(labels);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use harness::filters::jwt_authn;
 use harness::idp::IdentityProvider;
 use harness::keys::A;
-use harness::{ASSERTION_HEADER, Bootstrap, Envoy, HOST, Reply, Request};
+use harness::{ASSERTION_HEADER, Bootstrap, Envoy, HOST, Host, Reply, Request};
 
 use crate::applied::{apply, check_refused, claims, lines_since, some_claims};
 
@@ -304,12 +304,13 @@ fn claim_headers_in_a_string_are_split() {
     let asked = asked();
     let token = json!({"email": "a@b.c", "family_name": "Lovelace", "groups": ["g", "h"], "Dept": "r"});
     let expected = [
-        ("x-pomerium-claim-email", "a@b.c"),
-        ("x-pomerium-claim-family_name", "Lovelace"),
-        ("x-pomerium-claim-groups", "g,h"),
-        ("x-pomerium-claim-dept", "r"),
-        ("x-pomerium-claim-none", ""),
+        ("x-pomerium-claim-email", Some("a@b.c".to_owned())),
+        ("x-pomerium-claim-family_name", Some("Lovelace".to_owned())),
+        ("x-pomerium-claim-groups", Some("g,h".to_owned())),
+        ("x-pomerium-claim-dept", Some("r".to_owned())),
+        ("x-pomerium-claim-none", Host::under_test().empty_header()),
     ];
+    let count = expected.iter().filter(|(_, value)| value.is_some()).count();
     for form in [
         json!("email,family_name,groups,Dept,none"),
         json!("email, family_name, groups, Dept, none"),
@@ -321,11 +322,11 @@ fn claim_headers_in_a_string_are_split() {
         apply(&asked.envoy, &form.to_string(), &json!({"jwt_claims_headers": form}));
         let reply = asked.ask(&token);
         let seen = reply.seen();
-        for (header, value) in expected {
-            assert_eq!(seen.one(header).as_deref(), Some(value), "{form}: {header}: {:?}", seen.names());
+        for (header, value) in &expected {
+            assert_eq!(seen.one(header), *value, "{form}: {header}: {:?}", seen.names());
         }
         let names: Vec<String> = seen.names().into_iter().filter(|name| name.starts_with("x-pomerium-claim")).collect();
-        assert_eq!(names.len(), expected.len(), "{form}: {names:?}");
+        assert_eq!(names.len(), count, "{form}: {names:?}");
         assert_eq!(some_claims(&reply, &["family_name", "Dept"]), json!(["Lovelace", "r"]), "{form}");
     }
     for form in [json!(""), json!(" , \n"), json!([]), json!({})] {
@@ -369,7 +370,7 @@ fn a_claim_that_names_no_header_is_refused() {
     }
     let any_claim = json!({"X-Roles": "https://example.com/roles", "X-Odd": "a b"});
     apply(&envoy, "a map names its headers itself", &json!({"jwt_claims_headers": any_claim}));
-    assert_eq!(envoy.get("/").seen().one("x-roles").as_deref(), Some(""));
+    assert_eq!(envoy.get("/").seen().one("x-roles"), envoy.host().empty_header());
 }
 
 #[test]
@@ -443,15 +444,17 @@ fn a_routes_groups_filter_adds_to_the_plugins() {
     let envoy = Bootstrap::new(json!({"signing_key": A, "identity_sources": [all], "jwt_groups_filter": ["a", "x"]}))
         .route(route("/b", &json!({"jwt_groups_filter": ["b"]})))
         .route(route("/ab", &json!({"jwt_groups_filter": ["b", "a"]})))
-        .route(route("/none", &json!({"jwt_groups_filter": []})))
+        .wrong_route(route("/none", &json!({"jwt_groups_filter": []})), "jwt_groups_filter")
         .start();
     assert_eq!(ask(&envoy, "/"), json!(["a"]));
     assert_eq!(ask(&envoy, "/b"), json!(["a", "b"]));
     assert_eq!(ask(&envoy, "/ab"), json!(["a", "b"]));
-    let mark = envoy.log().len();
-    assert_eq!(envoy.get("/none").status, 500, "an empty list of a route is refused");
-    let lines = lines_since(&envoy, mark);
-    assert!(lines.iter().any(|line| line.contains("jwt_groups_filter")), "{lines:?}");
+    if envoy.host().takes_wrong_routes() {
+        let mark = envoy.log().len();
+        assert_eq!(envoy.get("/none").status, 500, "an empty list of a route is refused");
+        let lines = lines_since(&envoy, mark);
+        assert!(lines.iter().any(|line| line.contains("jwt_groups_filter")), "{lines:?}");
+    }
 
     let only_route = Bootstrap::new(json!({"signing_key": A, "identity_sources": [all]}))
         .route(route("/b", &json!({"jwt_groups_filter": ["b"]})))

@@ -7,7 +7,7 @@ use harness::filters::{jwt_authn, metadata};
 use harness::idp::IdentityProvider;
 use harness::keys::A;
 use harness::tls::{Authority, dns, uri};
-use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, Request};
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, Host, Request, only_on};
 
 /// The claims that tell who the user is, in the order `sub user email groups sid name`.
 fn who(assertion: &Assertion) -> Value {
@@ -73,6 +73,9 @@ fn ask(envoy: &Envoy, what: &str, sources: &Value, expected_subject: &str) {
 
 #[test]
 fn metadata_is_found_by_namespace_and_path() {
+    if !only_on(Host::Wasm, "natively an object below a namespace cannot be read") {
+        return;
+    }
     let envoy = Bootstrap::new(json!({"signing_key": A}))
         .filter(metadata("test.one", &json!({"a": "text", "b": {"sub": "from b"}, "c": ["text"], "B": 5})))
         .filter(metadata("test.several", &json!({"a": "text", "b": {"sub": "from b"}, "c": {"sub": "from c"}, "B": 5})))

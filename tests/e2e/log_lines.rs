@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use harness::filters::metadata;
 use harness::keys::{A, B, pem};
 use harness::log::ours;
-use harness::{Bootstrap, Envoy, Request, eventually};
+use harness::{Bootstrap, Envoy, Host, Request, eventually, only_on};
 
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 const PATH: &str = "/etc/attestation/signing-key.pem";
@@ -91,6 +91,9 @@ fn an_ephemeral_key_is_told_of_once() {
 
 #[test]
 fn what_is_noticed_of_identities_is_told_of_once() {
+    if !only_on(Host::Wasm, "natively an object below a namespace cannot be read") {
+        return;
+    }
     let two = json!({"a": {"sub": "a"}, "b": {"sub": "b"}});
     let sources = json!([{"metadata": {"namespace": "test"}}]);
     let envoy =
@@ -148,7 +151,10 @@ fn a_wrong_route_is_told_of_once() {
         "metadata": {"filter_metadata": {"attestation": {"audience": []}}},
         "route": {"cluster": "upstream"},
     });
-    let envoy = Bootstrap::new(json!({"signing_key": A})).route(wrong).start();
+    let envoy = Bootstrap::new(json!({"signing_key": A})).wrong_route(wrong, "audience").start();
+    if !only_on(Host::Wasm, "natively Envoy refuses a route with a bad setting") {
+        return;
+    }
     ask(&envoy, "/wrong");
     assert_eq!(lines(&envoy, ROUTE, "audience"), 1, "{}", envoy.log());
     assert_eq!(

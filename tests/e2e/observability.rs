@@ -59,13 +59,13 @@ fn the_access_log_names_the_assertion() {
         .route(route("/skip", &json!({"on_missing_identity": "skip"})))
         .route(route("/deny", &json!({"on_missing_identity": "deny"})))
         .route(route("/nothing", &json!({"pass_identity_headers": false})))
-        .route(route("/wrong", &json!({"on_missing_identity": "perhaps"})))
+        .wrong_route(route("/wrong", &json!({"on_missing_identity": "perhaps"})), "perhaps")
         .start();
     let mut client = envoy.connect();
     // Over one connection, signed and unsigned in turn: nothing of one request is left for the next.
-    for (number, unsigned) in
-        ["/skip", "/deny", "/nothing", "/wrong", JWKS_PATH, "/.well-known/pomerium"].iter().enumerate()
-    {
+    let wrong = envoy.host().takes_wrong_routes().then_some("/wrong");
+    let unsigned = ["/skip", "/deny", "/nothing", JWKS_PATH, "/.well-known/pomerium"];
+    for (number, unsigned) in unsigned.into_iter().chain(wrong).enumerate() {
         let signed = format!("/signed/{number}");
         let assertion = Assertion::read(&client.send(&user(&signed)).token());
         let expected = (assertion.claim("jti").as_str().unwrap().to_owned(), KID_A.to_owned());
@@ -89,8 +89,12 @@ fn the_access_log_names_a_kept_assertion_each_time() {
 fn documented() -> BTreeSet<String> {
     let table = README.split_once("## What to watch").expect("the section").1.split("\n## ").next().expect("its text");
     let cells = table.lines().filter(|line| line.starts_with("| `")).filter_map(|line| line.split('|').nth(1));
-    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).flat_map(expanded).collect()
+    let names = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).flat_map(expanded);
+    names.chain((Host::under_test() == Host::Native).then(|| NATIVE_ALONE.to_owned())).collect()
 }
+
+/// One that docs/native.md adds to them.
+const NATIVE_ALONE: &str = "panics";
 
 /// `attestation.refused.{a,b}` and `.a` without their prefix, one for each of the braces.
 fn expanded(name: &str) -> Vec<String> {
@@ -105,12 +109,24 @@ fn expanded(name: &str) -> Vec<String> {
 
 /// The statistic of what this Envoy signs.
 fn signed() -> &'static str {
-    if Capability::HostSigns.is_lacking() { "signed.wasm" } else { "signed.host" }
+    match Host::under_test() {
+        Host::Native => "signed.native",
+        Host::Wasm if Capability::HostSigns.is_lacking() => "signed.wasm",
+        Host::Wasm => "signed.host",
+    }
 }
 
 /// What real traffic cannot bring about here: the host's function would have to fail after it has worked, and another module
-/// would have to sign, or to write into the shared data, as one does in `key_file`.
-const OUT_OF_REACH: [&str; 4] = ["sign_fallbacks", "refused.not_signed", "signed.native", "shared_keys_replaced"];
+/// would have to write into the shared data, as one does in `key_file`.
+const OUT_OF_REACH: [&str; 3] = ["sign_fallbacks", "refused.not_signed", "shared_keys_replaced"];
+
+/// What does not move in this host: what the other signs with, and what only a fault of ours would count.
+fn still_in_this_host() -> &'static [&'static str] {
+    match Host::under_test() {
+        Host::Wasm => &["signed.native"],
+        Host::Native => &["signed.host", "signed.wasm", "refused.bad_route", NATIVE_ALONE],
+    }
+}
 
 /// A statistic, and requests that make it grow by so much.
 struct Event {
@@ -126,7 +142,9 @@ fn event(stat: &'static str, growth: u64, requests: impl Into<Vec<Request>>) -> 
 fn events() -> Vec<Event> {
     let spoof =
         |request: Request| request.header("x-pomerium-claim-email", "eve").header("X_Pomerium.Claim-Name", "eve");
-    vec![
+    let of_wrong_routes =
+        Host::under_test().takes_wrong_routes().then(|| event("refused.bad_route", 1, [user("/wrong")]));
+    let events = vec![
         event(signed(), 3, vec![user("/"); 3]),
         event("anonymous", 2, [Request::get("/"), user("/"), Request::get("/")]),
         event("incomplete_identities", 1, [Request::get("/").header("x-auth-groups", "admins"), user("/")]),
@@ -136,7 +154,6 @@ fn events() -> Vec<Event> {
         event("refused.missing_identity", 1, [Request::get("/deny")]),
         event("refused.bad_host", 1, [Request::get("/").host("a:b:c")]),
         event("refused.too_long", 1, [user("/").header("x-auth-name", "n".repeat(4000))]),
-        event("refused.bad_route", 1, [user("/wrong")]),
         event("spoofs_stripped", 2, [spoof(user("/"))]),
         event("spoofs_stripped", 2, [spoof(Request::get("/skip"))]),
         event(
@@ -150,7 +167,8 @@ fn events() -> Vec<Event> {
         event("jwks_served", 2, [Request::get(JWKS_PATH), Request::new("HEAD", JWKS_PATH)]),
         event("jwks_served", 1, [Request::get(JWKS_PATH).header("if-none-match", "*")]),
         event("jwks_served", 0, [user("/.well-known/pomerium"), user("/")]),
-    ]
+    ];
+    events.into_iter().chain(of_wrong_routes).collect()
 }
 
 #[test]
@@ -169,7 +187,7 @@ fn every_documented_statistic_moves_when_its_event_happens() {
         .route(route("/skip", &json!({"on_missing_identity": "skip"})))
         .route(route("/deny", &json!({"on_missing_identity": "deny"})))
         .route(route("/groups", &json!({"jwt_groups_filter": ["a"]})))
-        .route(route("/wrong", &json!({"on_missing_identity": "perhaps"})))
+        .wrong_route(route("/wrong", &json!({"on_missing_identity": "perhaps"})), "perhaps")
         .filter(metadata("test", &json!({"who": {"sub": "u-1", "number": 9_007_199_254_740_993_u64}})))
         .start();
     let mut moved: BTreeSet<&str> = check_key_file_statistics(&envoy).into();
@@ -189,7 +207,8 @@ fn every_documented_statistic_moves_when_its_event_happens() {
     let by_kid = format!("signed_by_kid.{KID_A}");
     assert!(envoy.stat(&by_kid) > 0);
     // Where the host cannot sign, this one is there and stays at nothing.
-    let moved = moved.into_iter().chain([by_kid.as_str(), "signed.host"]).chain(OUT_OF_REACH);
+    let moved = moved.into_iter().chain([by_kid.as_str(), "signed.host"]);
+    let moved = moved.chain(OUT_OF_REACH).chain(still_in_this_host().iter().copied());
     let moved = moved.map(str::to_owned).collect();
     assert_eq!(documented(), moved, "the README documents what moves here");
     assert_eq!(documented(), present(&envoy), "and what Envoy shows");
@@ -231,11 +250,13 @@ fn check_statistics_of_other_configurations(envoy: &Envoy) -> [&'static str; 5] 
     envoy.get("/").token();
     assert_eq!(envoy.stat("claims_left_out"), before + 1);
 
-    envoy.reconfigure("in Wasm", json!({"signing_key": A, "signer": "wasm"}));
-    let before = envoy.stat("signed.wasm");
-    envoy.get("/").token();
-    assert_eq!(envoy.stat("signed.wasm"), before + 1);
-    assert_eq!(envoy.stat("keys_published"), 1);
+    if Host::under_test() == Host::Wasm {
+        envoy.reconfigure("in Wasm", json!({"signing_key": A, "signer": "wasm"}));
+        let before = envoy.stat("signed.wasm");
+        envoy.get("/").token();
+        assert_eq!(envoy.stat("signed.wasm"), before + 1);
+        assert_eq!(envoy.stat("keys_published"), 1);
+    }
 
     envoy.reconfigure("again", json!({"signing_key": A, "reuse": "60s"}));
     let (before, signed_before) = (envoy.stat("reused"), envoy.stat(signed()));
@@ -314,7 +335,7 @@ struct Metrics {
 /// Reads `/stats/prometheus` as strictly as the text format allows.
 fn prometheus(envoy: &Envoy) -> Metrics {
     let mut metrics = Metrics { kinds: BTreeMap::new(), samples: BTreeMap::new() };
-    let text = envoy.admin().get("/stats/prometheus").text();
+    let text = envoy.prometheus();
     for line in text.lines().filter(|line| line.contains("attestation_") && !line.contains("vm_reload")) {
         if let Some(declaration) = line.strip_prefix("# TYPE ") {
             let (name, kind) = declaration.split_once(' ').unwrap_or_else(|| panic!("{line}"));
@@ -364,7 +385,8 @@ fn the_debug_log_says_which_identity_source_won() {
         eventually("a line about the identity", || {
             let log = envoy.log_since(mark);
             let line = ours(&log).into_iter().find(|line| line.contains("identity"))?;
-            Some(line.split_once("wasm log").expect("a line of ours").1.to_owned())
+            let mark = Host::log_marks().into_iter().find(|mark| line.contains(mark)).expect("a line of ours");
+            Some(line.split_once(mark).expect("what is behind it").1.to_owned())
         })
     };
     let headers = lines(&user("/"), true);
@@ -410,7 +432,7 @@ fn no_line_of_ours_has_a_token() {
     let envoy = Bootstrap::new(configuration(8000))
         .filter(jwt_authn(&provider))
         .route(route("/deny", &json!({"on_missing_identity": "deny"})))
-        .route(route("/wrong", &json!({"on_missing_identity": "perhaps"})))
+        .wrong_route(route("/wrong", &json!({"on_missing_identity": "perhaps"})), "perhaps")
         .dynamic()
         .workers(2)
         .log_level("trace")

@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use envoy_types::pb::envoy::config::core::v3::async_data_source::Specifier;
 use envoy_types::pb::envoy::config::core::v3::data_source::Specifier as LocalSpecifier;
 use envoy_types::pb::envoy::config::core::v3::{AsyncDataSource, DataSource, TypedExtensionConfig};
+use envoy_types::pb::envoy::extensions::dynamic_modules::v3::DynamicModuleConfig;
+use envoy_types::pb::envoy::extensions::filters::http::dynamic_modules::v3::DynamicModuleFilter;
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
 use envoy_types::pb::envoy::extensions::wasm::v3::plugin_config::Vm;
 use envoy_types::pb::envoy::extensions::wasm::v3::{FailurePolicy, PluginConfig, VmConfig};
@@ -29,7 +31,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
-use super::{eventually, paths};
+use super::{Host, eventually, paths};
 
 /// A running control plane. Dropping it closes every stream and the port.
 pub struct ControlPlane {
@@ -160,9 +162,13 @@ impl ExtensionConfigDiscoveryService for Discovery {
     }
 }
 
-/// The resource that envoy/ecds/attestation.yaml shows, with these settings.
+/// The resource that envoy/ecds/attestation.yaml shows, or the native module's, with these settings.
 fn response(version: u64, settings: &Value) -> DiscoveryResponse {
-    let resource = TypedExtensionConfig { name: "attestation".into(), typed_config: Some(any(&wasm(settings))) };
+    let typed_config = match Host::under_test() {
+        Host::Wasm => any(&wasm(settings)),
+        Host::Native => any(&native(settings)),
+    };
+    let resource = TypedExtensionConfig { name: "attestation".into(), typed_config: Some(typed_config) };
     DiscoveryResponse {
         version_info: version.to_string(),
         resources: vec![any(&resource)],
@@ -193,6 +199,15 @@ fn wasm(settings: &Value) -> Wasm {
         ..PluginConfig::default()
     };
     Wasm { config: Some(plugin) }
+}
+
+fn native(settings: &Value) -> DynamicModuleFilter {
+    DynamicModuleFilter {
+        dynamic_module_config: Some(DynamicModuleConfig { name: "attestation".into(), ..Default::default() }),
+        filter_name: "attestation".into(),
+        filter_config: Some(any(&StringValue { value: settings.to_string() })),
+        ..DynamicModuleFilter::default()
+    }
 }
 
 fn any<M: Name>(message: &M) -> Any {

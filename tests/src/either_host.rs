@@ -1,12 +1,16 @@
 //! What differs between the hosts on the way to what a test asks for: Envoy's messages, where settings and identities
 //! are looked for, and what arrives.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::thread;
 
 use serde_json::{Value, json};
 
+use super::bootstrap::Bootstrap;
+use super::envoy::Envoy;
 use super::host::Host;
+use super::log::the_refusal;
 
 const DYNAMIC_MODULES: &str = "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3";
 const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
@@ -37,6 +41,11 @@ impl Host {
     /// What only the lines of a log have that the filter wrote.
     pub fn log_marks() -> [&'static str; 2] {
         ["wasm log", "[dynamic_modules]"]
+    }
+
+    /// Whether wrong settings of a route are an error of its requests; else Envoy refuses them when it loads them.
+    pub fn takes_wrong_routes(self) -> bool {
+        self == Self::Wasm
     }
 
     /// The type of the filter's configuration.
@@ -105,6 +114,32 @@ impl Host {
     }
 }
 
+impl Bootstrap {
+    /// Adds a route with wrong settings, if this host [takes](Host::takes_wrong_routes) it. If not, leaves it out once
+    /// it has seen that Envoy refuses it, and that a line of the filter has this word.
+    ///
+    /// # Panics
+    /// If Envoy starts with it, or the line does not have the word.
+    pub fn wrong_route(self, route: Value, word: &str) -> Self {
+        if Host::under_test().takes_wrong_routes() {
+            return self.route(route);
+        }
+        let refused = self.clone().route(route).start_refused();
+        assert!(!refused.status.success(), "{}", refused.status);
+        let line = the_refusal(&refused.log);
+        assert!(line.contains(word), "the line says {word}: {line}");
+        self
+    }
+}
+
+impl Envoy {
+    /// What Prometheus reads, without what Envoy puts in front of a native module's names: docs/operations.md has it
+    /// taken off.
+    pub fn prometheus(&self) -> String {
+        self.admin().get("/stats/prometheus").text().replace("envoy_dynamicmodulescustom_attestation_", "attestation_")
+    }
+}
+
 /// The filter as Envoy's `DynamicModuleFilter` message, with this configuration.
 pub(super) fn native_filter(configuration: Option<Value>) -> Value {
     let mut filter = json!({
@@ -168,18 +203,19 @@ impl Nested {
     }
 }
 
-/// Every one that these settings name, and that of `jwt_authn`, by default the only source. By their keys.
-fn nested_identities(filters: &[Value], settings: &Value) -> Vec<(String, Nested)> {
-    let default = json!({"metadata": {"namespace": JWT_AUTHN}});
-    let default = Nested::of_source(&default, filters).map(|nested| (IDENTITY.to_owned(), nested));
+/// Every one that these settings name or other settings could, and that of `jwt_authn`, by default the only source. By
+/// their keys.
+fn nested_identities(filters: &[Value], settings: &Value) -> BTreeMap<String, Nested> {
+    let of_namespace = |namespace: &str| Nested::of_source(&json!({"metadata": {"namespace": namespace}}), filters);
+    let default = of_namespace(JWT_AUTHN).map(|nested| (IDENTITY.to_owned(), nested));
     let sources = settings["identity_sources"].as_array().into_iter().flatten();
-    let named = sources.filter_map(|source| Nested::of_source(source, filters)).map(|nested| (nested.key(), nested));
-    let mut all: Vec<_> = default.into_iter().chain(named).collect();
-    all.dedup_by(|one, other| one.0 == other.0);
-    all
+    let named = sources.filter_map(|source| Nested::of_source(source, filters));
+    let written = filters.iter().filter_map(|filter| filter["typed_config"]["metadata"].as_array()).flatten();
+    let written = written.filter_map(|entry| of_namespace(entry["metadata_namespace"].as_str()?));
+    named.chain(written).map(|nested| (nested.key(), nested)).chain(default).collect()
 }
 
-fn filter_state(nested: &[(String, Nested)]) -> Value {
+fn filter_state(nested: &BTreeMap<String, Nested>) -> Value {
     json!({
         "name": "envoy.filters.http.set_filter_state",
         "typed_config": {

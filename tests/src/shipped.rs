@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::bootstrap::merge;
+use super::host::Host;
 use super::idp::IdentityProvider;
 use super::listener;
 use super::places;
@@ -87,13 +88,19 @@ impl Shipped {
     /// Puts a route before all others.
     pub fn route(mut self, route: Value) -> Self {
         let hosts = &mut self.manager()["route_config"]["virtual_hosts"];
-        hosts[0]["routes"].as_array_mut().expect("routes").insert(0, route);
+        hosts[0]["routes"].as_array_mut().expect("routes").insert(0, Host::under_test().route(route));
         self
     }
 
     /// Sets fields of the attestation filter.
     pub fn settings(mut self, fields: Value) -> Self {
-        merge(&mut self.filter("attestation")["typed_config"]["config"]["configuration"]["value"], fields);
+        let ours = &mut self.filter("attestation")["typed_config"];
+        let settings = if ours["filter_config"].is_object() {
+            &mut ours["filter_config"]["value"]
+        } else {
+            &mut ours["config"]["configuration"]["value"]
+        };
+        merge(settings, fields);
         self
     }
 
@@ -105,8 +112,12 @@ impl Shipped {
 
     /// Changes headers before a route is chosen, before all that is changed there.
     pub fn early(mut self, mutation: Value) -> Self {
-        let extension = &mut self.manager()["early_header_mutation_extensions"][0]["typed_config"];
-        extension["mutations"].as_array_mut().expect("mutations").insert(0, mutation);
+        let extensions = &mut self.manager()["early_header_mutation_extensions"];
+        if extensions.is_null() {
+            *extensions = json!([listener::early_header_mutation()]);
+        }
+        let mutations = &mut extensions[0]["typed_config"]["mutations"];
+        mutations.as_array_mut().expect("mutations").insert(0, mutation);
         self
     }
 
