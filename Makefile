@@ -167,6 +167,10 @@ test-login: prerequisites wasm cli envoy ## People log in with a browser (needs 
 	@$(say) "test-login: people log in with a browser (half a minute)"
 	@$(found) RUN_ENVOY="$(target_dir)/tools/run-envoy" envoy/login/run test
 
+test-page: prerequisites cli ## Look at the page of attest upstream with axe, in a browser (needs Node.js and Chromium)
+	@$(say) "test-page: every state, both themes, wide and narrow (a minute)"
+	@ATTEST="$(or $(ATTEST),$(target_dir)/release/attest)" tests/page/run
+
 compose-test: prerequisites ## Run envoy/docker-compose.yaml for real (skipped where there is no Docker)
 	@scripts/compose-test "$(envoy)"
 
@@ -298,6 +302,7 @@ verifier-caches: needs = envoy
 kubernetes-api: needs = rust kubernetes
 check-rules: needs = promtool
 alerts: needs = rust envoy promtool
+test-page: needs = rust browser
 fuzz-smoke: needs = rust fuzz
 sanitizers: needs = rust sources
 native-memory: needs = rust envoy openssl valgrind

@@ -5,14 +5,16 @@ use serde_json::{Map, Value};
 use super::demo_issuer::USERS;
 use super::html::Html;
 use super::received::Received;
-use crate::assertion::{Fault, Token};
+use crate::assertion::Token;
 use crate::clock;
 use crate::keyset::PublicKey;
+use checks::{Check, checks, lifetime};
+
+mod checks;
 
 const PAGE: &str = include_str!("page.html");
 const TICK: &str = r#"<svg width="16" height="16" viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d="m3 8.5 3.2 3.2L13 4.8"/></svg>"#;
 const CROSS: &str = r#"<svg width="16" height="16" viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="2.2" stroke-linecap="round" aria-hidden="true"><path d="m4 4 8 8m0-8-8 8"/></svg>"#;
-const DASH: &str = r#"<svg width="16" height="16" viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="2.2" stroke-linecap="round" aria-hidden="true"><path d="M4 8h8"/></svg>"#;
 
 /// The whole page.
 pub(super) fn render(received: &Received, demo: bool) -> Html {
@@ -21,7 +23,7 @@ pub(super) fn render(received: &Received, demo: bool) -> Html {
     Html::template(
         PAGE,
         &[
-            ("title", Html::text(&headline(received))),
+            ("title", Html::text(&title(received))),
             ("people", if demo { people(received) } else { Html::default() }),
             ("hero", hero(received)),
             ("details", details),
@@ -32,11 +34,12 @@ pub(super) fn render(received: &Received, demo: bool) -> Html {
     )
 }
 
-fn headline(received: &Received) -> String {
+/// The verdict first: it is what a tab and a screen reader say.
+fn title(received: &Received) -> String {
     match received.token() {
         _ if !received.is_verified() => "Not verified".to_owned(),
-        Some(token) if !token.is_anonymous() => display_name(token).to_owned(),
-        _ => "Anonymous".to_owned(),
+        Some(token) if !token.is_anonymous() => format!("Verified: {}", display_name(token)),
+        _ => "Nobody is signed in".to_owned(),
     }
 }
 
@@ -73,38 +76,50 @@ fn people(received: &Received) -> Html {
 
 fn hero(received: &Received) -> Html {
     match received.token() {
+        Some(token) if received.is_anonymous() => anonymous_hero(token),
         Some(token) if received.is_verified() => verified_hero(token),
         _ => refused_hero(received),
     }
 }
 
-fn verified_hero(token: &Token) -> Html {
-    let anonymous = token.is_anonymous();
-    let (class, initial, name) = match anonymous {
-        true => ("anonymous", "?".to_owned(), "Anonymous"),
-        false => ("known", initials(display_name(token)), display_name(token)),
-    };
+/// A good assertion about nobody must not look like a good one about somebody.
+fn anonymous_hero(token: &Token) -> Html {
     Html::template(
-        r#"<section class="card hero {{class}}"><div class="avatar" aria-hidden="true">{{initial}}</div>
-<div><h1>{{name}}</h1><p class="soft">{{line}}</p>{{groups}}</div>
-<div class="seal"><b>{{tick}}Verified</b><p class="soft small">signed with {{alg}}, kid <code>{{kid}}</code></p></div></section>"#,
+        r#"<section class="card hero anonymous"><div class="avatar" aria-hidden="true">?</div>
+<div><h1>Nobody is signed in</h1><p class="soft">The proxy has signed that it knows no user. An app that wants one refuses this request.</p></div>
+<div class="seal"><b>Anonymous</b>{{signed}}</div></section>"#,
+        &[("signed", signed_line(token))],
+    )
+}
+
+fn signed_line(token: &Token) -> Html {
+    Html::template(
+        r#"<p class="soft small">signed with {{alg}}, kid <code>{{kid}}</code></p>"#,
         &[
-            ("class", Html::markup(class)),
-            ("initial", Html::text(&initial)),
-            ("name", Html::text(name)),
-            ("line", Html::text(&who_line(token))),
-            ("groups", chips(token.claims.get("groups"))),
-            ("tick", Html::markup(TICK)),
             ("alg", Html::text(token.header.get("alg").and_then(Value::as_str).unwrap_or_default())),
             ("kid", Html::text(&short(token.kid().unwrap_or_default()))),
         ],
     )
 }
 
+fn verified_hero(token: &Token) -> Html {
+    let name = display_name(token);
+    Html::template(
+        r#"<section class="card hero"><div class="avatar" aria-hidden="true">{{initial}}</div>
+<div><h1>{{name}}</h1><p class="soft">{{line}}</p>{{groups}}</div>
+<div class="seal"><b>{{tick}}Verified</b>{{signed}}</div></section>"#,
+        &[
+            ("initial", Html::text(&initials(name))),
+            ("name", Html::text(name)),
+            ("line", Html::text(&who_line(token))),
+            ("groups", chips(token.claims.get("groups"))),
+            ("tick", Html::markup(TICK)),
+            ("signed", signed_line(token)),
+        ],
+    )
+}
+
 fn who_line(token: &Token) -> String {
-    if token.is_anonymous() {
-        return "Nobody is signed in. The proxy vouches for that too.".to_owned();
-    }
     let shown = [token.text("email"), token.text("user")];
     let parts: Vec<&str> = shown.into_iter().filter(|text| !text.is_empty() && *text != display_name(token)).collect();
     parts.join(" · ")
@@ -127,19 +142,34 @@ fn refused_hero(received: &Received) -> Html {
 
 fn details(received: &Received, token: &Token) -> Html {
     Html::template(
-        r#"<div class="columns"><section class="card stacks"><h2>Claims</h2><dl>{{claims}}</dl></section>
+        r#"<div class="columns"><section class="card stacks {{proof}}"><h2>Claims</h2>{{warning}}<dl>{{claims}}</dl></section>
 <div><section class="card"><h2>Checks</h2><ul class="checks">{{checks}}</ul>{{life}}</section>
 <section class="card"><h2>Header</h2><dl>{{header}}</dl></section></div></div>
 <section class="card"><h2>Token</h2><div class="legend"><span class="h"><i></i>header</span><span class="p"><i></i>claims</span><span class="s"><i></i>signature</span></div>
 <div class="token">{{token}}</div></section>"#,
         &[
+            ("proof", Html::markup(if received.is_verified() { "" } else { "unproven" })),
+            ("warning", warning(received)),
             ("claims", members(&token.claims, received.at)),
-            ("checks", checks(received)),
-            ("life", lifetime(token, received.at)),
+            ("checks", Html::join(checks(received).into_iter().map(Check::item))),
+            ("life", lifetime(token, received)),
             ("header", members(&token.header, received.at)),
             ("token", coloured(token)),
         ],
     )
+}
+
+/// Stands above claims that nobody should believe.
+fn warning(received: &Received) -> Html {
+    match received.verdict.is_signed() {
+        _ if received.is_verified() => Html::default(),
+        true => Html::markup(
+            r#"<p class="warning"><b>Signed, and refused all the same.</b> Do not act on these claims.</p>"#,
+        ),
+        false => Html::markup(
+            r#"<p class="warning"><b>Nothing vouches for these claims.</b> Anybody can have written them.</p>"#,
+        ),
+    }
 }
 
 fn members(members: &Map<String, Value>, now: f64) -> Html {
@@ -181,69 +211,13 @@ fn date(value: &Value, now: f64) -> Html {
 }
 
 fn chips(groups: Option<&Value>) -> Html {
-    let chip = |group: &str| Html::template(r#"<span class="chip">{{group}}</span>"#, &[("group", Html::text(group))]);
+    let chip = |group: &str| Html::template(r#"<li class="chip">{{group}}</li>"#, &[("group", Html::text(group))]);
     let groups: Vec<Html> =
         groups.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(chip).collect();
     match groups.is_empty() {
         true => Html::default(),
-        false => Html::template(r#"<div class="chips">{{groups}}</div>"#, &[("groups", Html::join(groups))]),
+        false => Html::template(r#"<ul class="chips">{{groups}}</ul>"#, &[("groups", Html::join(groups))]),
     }
-}
-
-/// What a verifier looks at, in its order; what an earlier failure leaves open is marked so.
-fn checks(received: &Received) -> Html {
-    let faults = &received.verdict.faults;
-    let signed = received.verdict.is_signed();
-    let keys = received.keyset.as_ref().map_or(0, |cached| cached.keyset.keys().len());
-    let of = |codes: &[&str]| faults.iter().find(|fault| codes.contains(&fault.code()));
-    let key = faults.iter().find(|fault| !fault.is_of_claims() && !matches!(fault, Fault::Signature));
-    let signature = of(&["bad_signature"]);
-    let steps = [
-        ("one assertion in the request", Some(received.arrival == super::received::Arrival::Once)),
-        (if keys == 1 { "its key is the one in the keyset" } else { "its key is in the keyset" }, Some(key.is_none())),
-        ("the key signed this header and these claims", if key.is_some() { None } else { Some(signature.is_none()) }),
-        ("valid now", Some(of(&["expired", "not_yet_valid", "missing_claim", "bad_claim"]).is_none())),
-    ];
-    let names = ("for this audience, from this issuer", Some(of(&["wrong_audience", "wrong_issuer"]).is_none()));
-    let step = |(words, passed): (&'static str, Option<bool>)| {
-        let (class, icon) = match passed {
-            Some(true) => ("ok", TICK),
-            Some(false) => ("no", CROSS),
-            None => ("open", DASH),
-        };
-        Html::template(
-            r#"<li><span class="{{class}}">{{icon}}</span><span>{{words}}</span></li>"#,
-            &[("class", Html::markup(class)), ("icon", Html::markup(icon)), ("words", Html::markup(words))],
-        )
-    };
-    let note = match signed {
-        true => Html::default(),
-        false => Html::markup(r#"<li><span></span><b class="no">Nothing vouches for these claims.</b></li>"#),
-    };
-    let names = received.expects_names.then_some(names);
-    Html::join(steps.into_iter().chain(names).map(step).chain([note]))
-}
-
-/// How much of its life the assertion has behind it.
-fn lifetime(token: &Token, now: f64) -> Html {
-    let seconds = |claim: &str| token.claims.get(claim).and_then(Value::as_f64);
-    let (Some(iat), Some(exp)) = (seconds("iat"), seconds("exp")) else { return Html::default() };
-    if exp <= iat {
-        return Html::default();
-    }
-    let percent = ((now - iat) / (exp - iat) * 100.0).clamp(0.0, 100.0);
-    let (class, end) = if now < exp { ("track", "expires") } else { ("track over", "expired") };
-    Html::template(
-        r#"<div class="life"><div class="{{class}}"><i style="width:{{percent}}%"></i></div>
-<div class="ends soft small"><span>issued {{issued}}</span><span>{{end}} {{expires}}</span></div></div>"#,
-        &[
-            ("class", Html::markup(class)),
-            ("percent", Html::text(&format!("{:.1}", percent.max(1.5)))),
-            ("issued", Html::text(&clock::relative(iat, now))),
-            ("end", Html::markup(end)),
-            ("expires", Html::text(&clock::relative(exp, now))),
-        ],
-    )
 }
 
 fn coloured(token: &Token) -> Html {

@@ -25,10 +25,17 @@ pub(super) struct Received {
     pub(super) verdict: Verdict,
     pub(super) keyset: Option<Cached>,
     pub(super) keyset_source: String,
-    /// Whether this service insists on an audience or an issuer.
-    pub(super) expects_names: bool,
+    /// What this service insists on.
+    pub(super) expects: Expects,
     /// When, in seconds since 1970.
     pub(super) at: f64,
+}
+
+/// Which names are compared at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Expects {
+    pub(super) audience: bool,
+    pub(super) issuer: bool,
 }
 
 /// How the assertion header was there.
@@ -62,7 +69,7 @@ impl Received {
             arrival,
             verdict,
             keyset,
-            expects_names: !expected.audiences.is_empty() || !expected.issuers.is_empty(),
+            expects: Expects { audience: !expected.audiences.is_empty(), issuer: !expected.issuers.is_empty() },
             keyset_source: keysets.source().to_string(),
             at,
         }

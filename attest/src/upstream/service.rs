@@ -18,8 +18,10 @@ use crate::assertion::Expected;
 use crate::terminal;
 
 /// The page is one document with its style inside: nothing else may load or run.
-const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// A key in a circle, readable on light and dark tabs.
+const ICON: &str = include_str!("icon.svg");
 
 /// What all requests share.
 pub(super) struct Service {
@@ -48,7 +50,7 @@ impl Service {
     }
 
     pub(super) fn router(self) -> Router {
-        let mut router = Router::new().route("/healthz", get(|| async { "ok\n" }));
+        let mut router = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/favicon.ico", get(icon));
         if self.demo_issuer.is_some() {
             router = router.route("/demo/sign-in", post(sign_in)).route("/demo/sign-out", post(sign_out));
         }
@@ -78,6 +80,11 @@ async fn show(State(service): State<Arc<Service>>, request: Request) -> Response
         ("application/json", format!("{:#}\n", received.json()))
     };
     answer(status, content_type, body)
+}
+
+/// Browsers ask for it by themselves: that is no visit, and no assertion is needed.
+async fn icon() -> Response {
+    answer(StatusCode::OK, "image/svg+xml", ICON.to_owned())
 }
 
 fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response {

@@ -73,6 +73,11 @@ fn a_good_assertion_is_shown_as_json_and_as_a_page() {
     let (status, page) = upstream.get("/", &[(ASSERTION, &token), ("accept", "text/html,*/*;q=0.8")]);
     assert_eq!(status, 200);
     assert!(page.starts_with("<!doctype html>") && page.contains("<h1>Ann</h1>") && page.contains("signed this"));
+    assert!(
+        page.contains("<title>Verified: Ann ") && page.contains("<b>passed</b>") && page.contains("<b>not checked</b>")
+    );
+    let (status, icon) = upstream.get("/favicon.ico", &[]);
+    assert!(status == 200 && icon.starts_with("<svg "), "{icon}");
     assert_eq!(proxy.times_asked(), 1, "the keyset is cached");
     assert_eq!(upstream.get("/healthz", &[]), (200, "ok\n".to_owned()));
 }
