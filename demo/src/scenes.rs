@@ -264,7 +264,10 @@ pub(crate) fn invite(demo: &Demo<'_>, screen: &Screen) -> anyhow::Result<()> {
         demo.attest.display(),
         demo.keyset_url()
     ))?;
-    screen.typed(&format!("{} rotate retire {file} --wait --jwks-url {}", demo.attest.display(), demo.keyset_url()))?;
+    // With the times of the demo's envoy.yaml: a minute, not a quarter of an hour.
+    let times = "--cache-time 2s --refresh-time 1s --token-lifetime 60s";
+    let attest = demo.attest.display();
+    screen.typed(&format!("{attest} rotate retire {file} --wait {times} --jwks-url {}", demo.keyset_url()))?;
     screen.line("")?;
     Ok(())
 }
