@@ -19,10 +19,10 @@ export class Example {
     this.directory = mkdtempSync(join(HERE, 'run-'));
   }
 
-  /** Starts everything, where `friendly` on the ports of envoy.yaml if nobody else has them. */
-  async start({ friendly = false } = {}) {
+  /** Starts everything, where `friendly` on the ports of envoy.yaml if nobody else has them; `ending` ends the secret's file. */
+  async start({ friendly = false, ending = '' } = {}) {
     const port = async (wanted) => (friendly && (await isFree(wanted)) ? wanted : 0);
-    const clientSecret = this.#secret('client-secret');
+    const clientSecret = this.#secret('client-secret', ending);
     this.#secret('hmac-secret');
     execFileSync(ATTEST, ['keygen', '--out', this.file('signing-key.pem')], { stdio: 'ignore' });
 
@@ -88,9 +88,9 @@ export class Example {
     }, readFileSync(join(HERE, 'envoy.yaml'), 'utf8'));
   }
 
-  #secret(name) {
+  #secret(name, ending = '') {
     const secret = randomBytes(32).toString('base64url');
-    writeFileSync(this.file(name), secret, { mode: 0o600 });
+    writeFileSync(this.file(name), secret + ending, { mode: 0o600 });
     return secret;
   }
 

@@ -20,6 +20,7 @@ const browser = await puppeteer.launch({ executablePath: CHROMIUM, args: process
 try {
   await withoutASession();
   await twoPeople();
+  await aNewlineInTheSecret();
 } catch (error) {
   for (const name of ['envoy', 'provider', 'upstream']) console.error(`--- ${name}\n${example.log(name)}`);
   throw error;
@@ -90,6 +91,22 @@ async function twoPeople() {
   done('logging out ends the session, at the provider too; somebody else can log in there');
 }
 
+/** What docs/login.md says of a newline at the end of client-secret. */
+async function aNewlineInTheSecret() {
+  const other = new Example();
+  process.once('exit', () => other.close());
+  await other.start({ ending: '\n' });
+  const page = await person();
+  await page.goto(`${other.app}/`);
+  await page.type('input[name=login]', 'zoe');
+  await page.type('input[name=password]', 'any');
+  await click(page, 'button[type=submit]');
+  const [answer] = await Promise.all([page.waitForNavigation(), page.click('button[type=submit]')]);
+  assert.equal(new URL(answer.url()).pathname, '/callback');
+  assert.equal(answer.status(), 401);
+  done('with a newline at the end of client-secret, every login ends at /callback with 401');
+}
+
 /** A browser of one's own: nothing is shared with anybody else's. */
 async function person() {
   const page = await (await browser.createBrowserContext()).newPage();
@@ -104,6 +121,7 @@ async function logIn(page, name, path) {
   await page.type('input[name=password]', 'any');
   await screenshot(page, `${name}-provider`, 340);
   await click(page, 'button[type=submit]');
+  await screenshot(page, `${name}-consent`, 420);
   await click(page, 'button[type=submit]');
   const text = await page.evaluate(() => document.body.innerText);
   assert.match(text, /Verified/);
