@@ -3,20 +3,20 @@
 mod catalog;
 mod chain;
 mod context;
-mod document;
+pub(crate) mod document;
 mod filter;
 mod finding;
 mod levels;
 mod matcher;
 mod model;
-mod node;
+pub(crate) mod node;
 mod ours;
-mod place;
+pub(crate) mod place;
 mod report;
 mod routes;
 mod rules;
 mod sarif;
-mod scalar;
+pub(crate) mod scalar;
 mod sources;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::document::Language;
 use super::node::Value;
 
 /// The value of a scalar without quotes.
-pub(super) fn plain(language: Language, text: &str) -> Value {
+pub(crate) fn plain(language: Language, text: &str) -> Value {
     match language {
         Language::Json => json(text),
         Language::Yaml => yaml(text),
