@@ -8,6 +8,7 @@ mod check;
 mod clock;
 mod completions;
 mod doctor;
+mod from_pomerium;
 mod input;
 mod jwks;
 mod key_file;
@@ -55,6 +56,7 @@ enum Command {
     Verify(verify::Args),
     Check(check::Args),
     Doctor(doctor::Args),
+    FromPomerium(from_pomerium::Args),
     Upstream(upstream::Args),
     Completions(completions::Args),
     Man(manual::Args),
@@ -93,6 +95,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Verify(args) => verify::run(&args, cli.json),
         Command::Check(args) => check::run(&args, cli.json),
         Command::Doctor(args) => doctor::run(&args, cli.json),
+        Command::FromPomerium(args) => from_pomerium::run(&args, cli.json),
         Command::Upstream(args) => upstream::run(args, cli.json),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => manual::run(&args),

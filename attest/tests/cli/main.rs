@@ -2,6 +2,7 @@
 //!
 //! - `keys`: keygen and jwks
 //! - `check`: how check and doctor end, in words, as JSON and as SARIF
+//! - `from_pomerium`: a configuration of Pomerium's becomes one of Envoy's
 //! - `auto`: rotations that nobody has to begin
 //! - `secret`: keyrings in a Secret of Kubernetes
 //! - `real_cluster`: the same on a real kube-apiserver
@@ -16,6 +17,7 @@ mod auto;
 mod check;
 mod cluster;
 mod fleet;
+mod from_pomerium;
 mod https;
 mod keys;
 mod real_cluster;
