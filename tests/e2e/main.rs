@@ -49,6 +49,8 @@ mod features;
 mod fleet;
 /// The forms that a setting may have.
 mod forms;
+/// What `attest from-pomerium` writes.
+mod from_pomerium;
 /// A claim header with any byte in its name.
 mod header_names;
 /// What is removed from a request, what is set on it.

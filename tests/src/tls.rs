@@ -136,6 +136,16 @@ impl Authority {
 }
 
 impl Identity {
+    /// The certificate in PEM.
+    pub fn pem(&self) -> String {
+        self.certificate.pem()
+    }
+
+    /// Its key in PEM.
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
     /// The certificate in DER.
     pub fn der(&self) -> &[u8] {
         self.certificate.der()
