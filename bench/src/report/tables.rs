@@ -21,7 +21,7 @@ pub(super) fn summary(results: &Results) -> anyhow::Result<String> {
     Ok(format!(
         "An assertion of its own for each request costs **{:.0} µs** of CPU in the native module and **{:.0} µs** in the \
          Wasm module, above an Envoy without any filter, with {} requests under way at once. A native ext_authz service \
-         that makes the same token costs {:.0} µs; one bare signature is {signature:.0} µs of all of these. With one \
+         that makes the same token costs {:.0} µs; one bare signature costs {signature:.0} µs. With one \
          request at a time it is **{:.0} µs** and **{:.0} µs** against {:.0} µs, and **{:.0} µs** and **{:.0} µs** of \
          latency against {:.0} µs.",
         native?,
