@@ -6,6 +6,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::ratios::whole;
 use crate::statistics::Spread;
 
 const WIDTH: u32 = 860;
@@ -111,7 +112,7 @@ impl Bars<'_> {
             chart.draw_series([range]).map_err(failed)?;
             let (x, y) = chart.backend_coord(&(value.max.max(0.0), middle));
             let style = text(12).pos(Pos::new(HPos::Left, VPos::Center));
-            area.draw(&Text::new(format!("{:.0}", value.median), (x + 6, y), style)).map_err(failed)?;
+            area.draw(&Text::new(whole(value.median), (x + 6, y), style)).map_err(failed)?;
         }
         Ok(())
     }

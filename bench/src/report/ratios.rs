@@ -27,6 +27,6 @@ pub(super) fn millis(spread: Spread) -> String {
 }
 
 /// Without the sign of a zero that was a little less.
-fn whole(number: f64) -> String {
+pub(super) fn whole(number: f64) -> String {
     format!("{:.0}", number.round() + 0.0)
 }
