@@ -199,13 +199,15 @@ fn every_documented_statistic_moves_when_its_event_happens() {
         assert_eq!(envoy.stat(event.stat) - before, event.growth, "{}: {:?}", event.stat, event.requests);
         moved.insert(event.stat);
     }
+    let by_kid = format!("signed_by_kid.{KID_A}");
+    assert!(envoy.stat(&by_kid) > 0);
     moved.extend(check_statistics_of_other_configurations(&envoy));
+    // Natively the counter of a key is there once the present configuration has signed with it.
+    envoy.get("/").token();
     moved.insert(check_statistic_of_a_missing_route());
     eventually("the histogram", || (sample(&envoy, "attestation_sign_duration_us_count") > 0.0).then_some(()));
     moved.insert("sign_duration_us");
 
-    let by_kid = format!("signed_by_kid.{KID_A}");
-    assert!(envoy.stat(&by_kid) > 0);
     // Where the host cannot sign, this one is there and stays at nothing.
     let moved = moved.into_iter().chain([by_kid.as_str(), "signed.host"]);
     let moved = moved.chain(OUT_OF_REACH).chain(still_in_this_host().iter().copied());
@@ -297,7 +299,10 @@ fn every_worker_and_every_configuration_counts_into_the_same_statistics() {
     for (total, label) in [(6, "first"), (12, "second")] {
         envoy.spread().iter_mut().for_each(|client| drop(client.send(&Request::get("/")).token()));
         assert_eq!(envoy.stat(signed()), total, "{label}");
-        assert_eq!(envoy.stat(&format!("signed_by_kid.{KID_A}")), total, "{label}");
+        let by_kid = envoy.stat(&format!("signed_by_kid.{KID_A}"));
+        // Natively it begins anew with a configuration, unless that signs before the last one is gone.
+        let is_anew = envoy.host() == Host::Native && by_kid == 6;
+        assert!(by_kid == total || is_anew, "{label}: {by_kid}");
         envoy.push_accepted(json!({"signing_key": A, "audience": label}));
     }
 }

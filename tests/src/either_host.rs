@@ -133,10 +133,25 @@ impl Bootstrap {
 }
 
 impl Envoy {
-    /// What Prometheus reads, without what Envoy puts in front of a native module's names: docs/operations.md has it
-    /// taken off.
+    /// What Prometheus has once it has named a native module's metrics as those of a Wasm module are called, by the rules
+    /// in docs/operations.md.
     pub fn prometheus(&self) -> String {
-        self.admin().get("/stats/prometheus").text().replace("envoy_dynamicmodulescustom_attestation_", "attestation_")
+        let text = self.admin().get("/stats/prometheus").text();
+        text.lines().map(|line| format!("{}\n", renamed(line))).collect()
+    }
+}
+
+/// A line with what the rules make of a name of the native module.
+fn renamed(line: &str) -> String {
+    const PREFIX: &str = "envoy_dynamicmodulescustom_attestation";
+    const BY_KID: &str = "{signed_by_kid=\"";
+    match line.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix(BY_KID)?.split_once('"')) {
+        Some((kid, rest)) => {
+            let name = format!("attestation_signed_by_kid_{kid}");
+            let labels = format!("{BY_KID}{kid}\"{rest}");
+            format!("# TYPE {name} counter\n{name}{labels}")
+        }
+        None => line.replace(&format!("{PREFIX}_"), "attestation_"),
     }
 }
 

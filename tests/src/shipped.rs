@@ -87,20 +87,19 @@ impl Shipped {
 
     /// Puts a route before all others.
     pub fn route(mut self, route: Value) -> Self {
+        let route = self.host().route(route);
         let hosts = &mut self.manager()["route_config"]["virtual_hosts"];
-        hosts[0]["routes"].as_array_mut().expect("routes").insert(0, Host::under_test().route(route));
+        hosts[0]["routes"].as_array_mut().expect("routes").insert(0, route);
         self
     }
 
     /// Sets fields of the attestation filter.
     pub fn settings(mut self, fields: Value) -> Self {
-        let ours = &mut self.filter("attestation")["typed_config"];
-        let settings = if ours["filter_config"].is_object() {
-            &mut ours["filter_config"]["value"]
-        } else {
-            &mut ours["config"]["configuration"]["value"]
+        let place = match self.host() {
+            Host::Wasm => "/typed_config/config/configuration/value",
+            Host::Native => "/typed_config/filter_config/value",
         };
-        merge(settings, fields);
+        merge(self.filter("attestation").pointer_mut(place).expect("settings"), fields);
         self
     }
 
@@ -143,6 +142,13 @@ impl Shipped {
     pub fn filter(&mut self, name: &str) -> &mut Value {
         let filters = self.manager()["http_filters"].as_array_mut().expect("filters");
         filters.iter_mut().find(|filter| filter["name"] == name).unwrap_or_else(|| panic!("no filter {name}"))
+    }
+
+    /// What the filter runs in.
+    fn host(&mut self) -> Host {
+        let is_native = |filter: &Value| filter["typed_config"]["@type"] == Host::Native.filter_type();
+        let filters = self.manager()["http_filters"].as_array();
+        if filters.into_iter().flatten().any(is_native) { Host::Native } else { Host::Wasm }
     }
 
     fn manager(&mut self) -> &mut Value {
