@@ -5,8 +5,6 @@
 
 /// Clients that try everything to have their own assertion reach the upstream.
 mod client;
-/// Chance that can be had again.
-mod dice;
 /// Tokens that look like the filter's.
 mod forger;
 /// The hand that breaks things.

@@ -35,6 +35,10 @@ mod config;
 mod control_plane;
 /// What the dashboard and the alert rules ask of Envoy.
 mod dashboards;
+/// Chance that can be had again.
+mod dice;
+/// The same odd requests to both hosts, and the same answers.
+mod differential;
 /// What `attest` says of a running Envoy, and that it is so.
 mod doctor;
 /// The paths that the filter answers itself.

@@ -42,6 +42,11 @@ impl Reply {
         self.first_header(name)
     }
 
+    /// Every header in its order, each byte as one character.
+    pub fn header_lines(&self) -> Vec<(String, String)> {
+        self.headers.iter().map(|(name, value)| (latin1(name), latin1(value))).collect()
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8(self.body.clone()).expect("a body of UTF-8")

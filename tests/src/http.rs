@@ -136,7 +136,8 @@ impl Request {
         self
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
+    /// As it is sent.
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
         if let Some(host) = &self.host {
             write_line(&mut bytes, b"host", host);

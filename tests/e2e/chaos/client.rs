@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::dice::Dice;
 use super::forger::Forger;
 use super::ledger::Key;
+use crate::dice::Dice;
 use harness::{ASSERTION_HEADER, Client, HOST, Request};
 
 /// How long to wait for an Envoy that is not there, or that refuses.

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::client::Work;
-use super::dice::Dice;
 use super::judge::REJECTED;
 use super::ledger::{Key, Ledger};
+use crate::dice::Dice;
 use harness::keys::A;
 use harness::modules;
 use harness::{Bootstrap, Configuration, Envoy, Host, paths};
