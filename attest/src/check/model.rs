@@ -11,8 +11,12 @@ pub(crate) struct Model<'a> {
     pub(crate) clusters: Vec<&'a Node>,
     /// Route configurations that a listener names.
     pub(crate) routes: Vec<&'a Node>,
+    /// Scopes, each with its route configuration, that a listener has from elsewhere.
+    pub(crate) scopes: Vec<&'a Node>,
     /// Filters that a chain names (ECDS).
     pub(crate) extensions: Vec<&'a Node>,
+    /// Secrets, static or in a file that is read.
+    pub(crate) secrets: Vec<&'a Node>,
     /// Connection managers that stand alone.
     pub(crate) managers: Vec<&'a Node>,
     /// `bootstrap_extensions`, where a bootstrap is there.
@@ -117,6 +121,7 @@ impl<'a> Model<'a> {
         let Some(resources) = bootstrap.get("static_resources") else { return };
         resources.list("listeners").iter().for_each(|listener| push(&mut self.listeners, listener));
         resources.list("clusters").iter().for_each(|cluster| push(&mut self.clusters, cluster));
+        resources.list("secrets").iter().for_each(|secret| push(&mut self.secrets, secret));
     }
 
     /// A part of what `/config_dump` prints.
@@ -136,6 +141,9 @@ impl<'a> Model<'a> {
         for routes in part.list("dynamic_route_configs") {
             routes.get("route_config").into_iter().for_each(|routes| push(&mut self.routes, routes));
         }
+        for group in part.list("dynamic_scoped_route_configs") {
+            group.list("scoped_route_configs").iter().for_each(|scope| push(&mut self.scopes, scope));
+        }
         for filter in part.list("ecds_filters") {
             filter.get("ecds_filter").into_iter().for_each(|filter| push(&mut self.extensions, filter));
         }
@@ -146,20 +154,18 @@ impl<'a> Model<'a> {
         let resource = resource.get("resource").unwrap_or(resource);
         let has = |name: &str| resource.get(name).is_some();
         let list = match resource.kind() {
-            "Secret" | "ClusterLoadAssignment" | "Runtime" => return true,
+            "ClusterLoadAssignment" | "Runtime" => return true,
+            "Secret" => &mut self.secrets,
             "HttpConnectionManager" => &mut self.managers,
             _ if has("filter_chains") || has("default_filter_chain") || has("internal_listener") => &mut self.listeners,
+            _ if has("route_configuration") || has("route_configuration_name") => &mut self.scopes,
             _ if has("virtual_hosts") => &mut self.routes,
             _ if has("http_filters") => &mut self.managers,
             _ if has("typed_config") => &mut self.extensions,
             "Cluster" => &mut self.clusters,
             _ if has("load_assignment") || has("connect_timeout") => &mut self.clusters,
-            _ => {
-                return has("endpoints")
-                    || has("tls_certificate")
-                    || has("generic_secret")
-                    || has("validation_context");
-            }
+            _ if has("generic_secret") => &mut self.secrets,
+            _ => return has("endpoints") || has("tls_certificate") || has("validation_context"),
         };
         push(list, resource);
         true

@@ -8,6 +8,7 @@ mod login;
 mod order;
 mod plugin;
 mod routing;
+mod secret;
 mod settings;
 mod version;
 mod writers;

@@ -1,6 +1,7 @@
 use super::*;
 
 mod changes;
+mod elsewhere;
 mod right;
 
 fn repository(path: &str) -> PathBuf {

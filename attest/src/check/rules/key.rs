@@ -10,7 +10,7 @@ use super::super::finding::Findings;
 use super::super::matcher::{self, Answer};
 use super::super::node::Node;
 use super::super::ours::Ours;
-use super::{key_file, writers};
+use super::{key_file, secret, writers};
 
 /// The `kid` of the key that is published with the source code.
 const DEMO_KID: &str = "6b30af63dc84d5a15d1dbc3207e39a8fba86c0bc5ec9a3f1a59fd433c4bbd5a5";
@@ -37,7 +37,7 @@ pub(super) fn source(context: &Context<'_>, found: &mut Findings) {
             let cure = "signing_key_file: /etc/attestation/signing-key.pem, and the listener that serves it";
             found.add(Id::NoKey, ours.setting(""), "neither signing_key_file nor a variable with a key", cure);
         }
-        KeySource::Secret(_) => {}
+        KeySource::Secret(it) => secret::check(context, it, found),
     }
 }
 
@@ -114,7 +114,8 @@ fn listener(context: &Context<'_>, file: &KeyFile, found: &mut Findings) -> Opti
 /// The route that answers with the file.
 fn answer(context: &Context<'_>, listener: &Node, file: &KeyFile, found: &mut Findings) -> Option<u64> {
     let chains = context.model.chains();
-    let routes = chains.iter().find(|chain| chain.listener.is_some_and(|it| std::ptr::eq(it, listener)))?.routes?;
+    let chain = chains.iter().find(|chain| chain.listener.is_some_and(|it| std::ptr::eq(it, listener)))?;
+    let routes = chain.routes.first()?;
     let answers = routes.all().into_iter().filter(|(_, route)| route.get("direct_response").is_some());
     let fitting = answers.clone().find(|(_, route)| {
         let by = route.get("match");

@@ -57,7 +57,8 @@ fn cure(filter: &Filter<'_>, paths: &[&str]) -> String {
 
 /// Whether the filter asks for a login at this path.
 fn asks(context: &Context<'_>, filter: &Filter<'_>, path: &str) -> bool {
-    let overrides = context.ours.chain.routes.map(|routes| routes.overrides(path, filter.name)).unwrap_or_default();
+    let routes = context.ours.chain.routes.iter();
+    let overrides: Vec<_> = routes.flat_map(|routes| routes.overrides(path, filter.name)).collect();
     if overrides.iter().any(|it| it.is_off() && it.route.is_some()) {
         return false;
     }

@@ -5,7 +5,9 @@ use super::super::context::Context;
 use super::super::filter::Filter;
 use super::super::finding::{Finding, Findings, Severity};
 use super::super::node::Node;
+use super::super::routes::Routes;
 use super::key::trusts_demo;
+use super::writers;
 
 /// An empty one of these, right before the Wasm filter, asks for the route.
 const RESOLVES: [&str; 6] = ["cors", "rbac", "header_mutation", "fault", "lua", "set_metadata"];
@@ -28,15 +30,16 @@ pub(super) fn resolved(context: &Context<'_>, found: &mut Findings) {
                 |\n        function envoy_on_request(handle)\n          handle:clearRouteCache()\n          \
                 handle:metadata()\n        end";
     let finding = Finding::new(Id::RouteNotResolved, &ours.filter.entry.place, message, cure);
-    let has_settings = ours.chain.routes.is_none_or(|routes| {
-        routes.all().iter().any(|(_, route)| route.at(&["metadata", "filter_metadata", "attestation"]).is_some())
-    });
+    let routes = &ours.chain.routes;
+    let is_set = |route: &Node| route.at(&["metadata", "filter_metadata", "attestation"]).is_some();
+    let has_settings = routes.is_empty() || routes.iter().flat_map(Routes::all).any(|(_, route)| is_set(route));
     found.push(if has_settings { finding } else { finding.at_most(Severity::Note) });
 }
 
 fn may_change_route(filter: &Filter<'_>) -> bool {
     match filter.what() {
-        "jwt_authn" | "ext_authz" => filter.config.is_some_and(|config| config.is_true("clear_route_cache")),
+        "jwt_authn" => writers::providers(filter).any(|(_, provider)| provider.is_true("clear_route_cache")),
+        "ext_authz" => filter.config.is_some_and(|config| config.is_true("clear_route_cache")),
         "lua" | "header_mutation" | "wasm" | "ext_proc" | "golang" | "dynamic_modules" | "set_metadata" => true,
         _ => false,
     }
@@ -66,8 +69,11 @@ pub(super) fn paths(context: &Context<'_>, found: &mut Findings) {
 }
 
 pub(super) fn domains(context: &Context<'_>, found: &mut Findings) {
+    context.ours.chain.routes.iter().for_each(|routes| domains_of(context, *routes, found));
+}
+
+fn domains_of(context: &Context<'_>, routes: Routes<'_>, found: &mut Findings) {
     let (ours, Ok(config)) = (context.ours, &context.ours.config) else { return };
-    let Some(routes) = ours.chain.routes else { return };
     let strips = ours.chain.manager.is_true("strip_any_host_port");
     let wildcard = routes.hosts().iter().find(|host| has_domain(host, "*"));
     for host in routes.hosts() {
@@ -108,15 +114,19 @@ fn any_route_signs(host: &Node) -> bool {
 pub(super) fn settings(context: &Context<'_>, found: &mut Findings) {
     let (ours, Ok(config)) = (context.ours, &context.ours.config) else { return };
     let attestation_filter::keys::feed::KeySource::File(file) = &config.key_source else { return };
-    let Some(routes) = ours.chain.routes.filter(|_| ours.is_wasm()) else { return };
+    let cluster = file.cluster.as_str();
+    ours.chain.routes.iter().filter(|_| ours.is_wasm()).for_each(|routes| by_header(*routes, cluster, found));
+}
+
+fn by_header(routes: Routes<'_>, cluster: &str, found: &mut Findings) {
     let guarded = routes.hosts().iter().any(|host| {
         has_domain(host, "signing-key") && host.list("routes").iter().all(|route| route.get("route").is_none())
     });
     for (host, route) in routes.all() {
-        let by_header = route.at(&["route", "cluster_header"]);
+        let named = route.at(&["route", "cluster_header"]);
         let takes_any = host.list("domains").iter().any(|it| it.text().is_some_and(takes_key_host));
-        if let Some(node) = by_header.filter(|_| takes_any && !guarded) {
-            let message = format!("a client that names {} gets to the key's listener", file.cluster);
+        if let Some(node) = named.filter(|_| takes_any && !guarded) {
+            let message = format!("a client that names {cluster} gets to the key's listener");
             let cure = "- name: signing-key\n  domains: [signing-key, \"signing-key:*\"]\n  routes:\n  - match: {prefix: \
                         /}\n    direct_response: {status: 404}";
             found.add(Id::KeyByClusterHeader, node, message, cure);

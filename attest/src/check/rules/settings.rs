@@ -13,14 +13,15 @@ pub(super) fn read(context: &Context<'_>, found: &mut Findings) {
         let node = field(error).map_or(context.ours.setting(""), |field| context.ours.setting(field));
         found.add(Id::ConfigurationRefused, node, error.to_string(), allowed(error));
     }
-    let Some(routes) = context.ours.chain.routes else { return };
-    for host in routes.hosts() {
-        of_place(context, host, false, found);
+    for routes in &context.ours.chain.routes {
+        for host in routes.hosts() {
+            of_place(context, host, false, found);
+        }
+        for (_, route) in routes.all() {
+            of_place(context, route, true, found);
+        }
+        of_place(context, routes.0, false, found);
     }
-    for (_, route) in routes.all() {
-        of_place(context, route, true, found);
-    }
-    of_place(context, routes.0, false, found);
 }
 
 /// What a route, a virtual host or a route configuration says to the filter.

@@ -5,13 +5,14 @@ use super::super::context::Context;
 use super::super::finding::Findings;
 use super::super::model::Model;
 use super::super::node::{Node, Value};
+use super::super::routes::Routes;
 
 /// Scalars of our own settings. Where a setting can be of one type only, the filter's own code has refused the rest;
 /// constants (`value`) can be of any type, and an octal number is a number everywhere.
 pub(super) fn traps(context: &Context<'_>, found: &mut Findings) {
-    let routes = context.ours.chain.routes;
-    let routes = routes.into_iter().flat_map(|routes| routes.all());
-    let metadata = routes.filter_map(|(_, route)| route.at(&["metadata", "filter_metadata", "attestation"]));
+    let routes = context.ours.chain.routes.iter();
+    let metadata =
+        routes.flat_map(Routes::all).filter_map(|(_, route)| route.at(&["metadata", "filter_metadata", "attestation"]));
     for settings in context.ours.settings.into_iter().chain(metadata) {
         settings.each(&mut |node| trap(node, found));
         constants(settings, found);
