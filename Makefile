@@ -150,6 +150,8 @@ test-matrix: prerequisites wasm envoy-without-sign ## Run the end-to-end tests o
 test-verifiers: prerequisites snippets wasm envoy run-envoy ## Verify in every language that is here (REQUIRE_ALL=1: all must be)
 	@$(say) "test-verifiers: every language verifies through a rotation (a few minutes the first time)"
 	@$(found) RUN_ENVOY="$(run_envoy)" REQUIRE_ALL=$(REQUIRE_ALL) tests/verifiers/run
+	@$(say) "test-verifiers: apps behind what attest from-pomerium writes"
+	@$(found) RUN_ENVOY="$(run_envoy)" REQUIRE_ALL=$(REQUIRE_ALL) tests/verifiers/run migrated
 
 verifier-caches: prerequisites ## Measure for how long libraries keep a keyset, for docs/verify.md (a minute; fetches them once)
 	@$(say) "verifier-caches: fetching the libraries"
