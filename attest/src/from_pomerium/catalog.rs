@@ -40,8 +40,7 @@ pub(super) fn unread(node: &Node, routes: &[&Node], lefts: &mut Lefts) {
 
 fn look(node: &Node, known: &[Setting], lefts: &mut Lefts) {
     for member in node.members() {
-        let name = member.name.to_ascii_lowercase();
-        match known.iter().find(|setting| setting.name == name) {
+        match known.iter().find(|setting| *setting.name == *member.name) {
             Some(setting) if setting.fate == Fate::Missing => {
                 let reason = format!("{} has no counterpart", setting.name);
                 lefts.add(Kind::LeftOut, &member.value.place, reason, setting.here);

@@ -32,14 +32,10 @@ const ANSWERS: [(&str, &str); 3] = [
 /// The bootstrap.
 pub(super) fn bootstrap(options: &Options, node: &Node, routes: &[&Node], lefts: &mut Lefts) -> Json {
     let settings = claims::settings(options, node, lefts);
-    let routed: Vec<_> = routes
-        .iter()
-        .enumerate()
-        .filter_map(|(number, route)| route::write(route, number, options, node, lefts))
-        .collect();
+    let routed = write(options, node, routes, lefts);
     let manager = manager(options, node, &settings, &routed, lefts);
     let mut listeners = vec![listen::ingress(node, manager, lefts)];
-    listeners.extend(listen::redirect(node));
+    listeners.extend(listen::redirect(node, lefts));
     let mut clusters: Vec<Json> = routed.iter().filter_map(|routed| routed.cluster.clone()).collect();
     clusters.extend(options.provider.clusters(options.is_login(), &options.trusted_ca));
     let mut bootstrap = json!({
@@ -66,6 +62,23 @@ pub(super) fn bootstrap(options: &Options, node: &Node, routes: &[&Node], lefts:
     set(&mut resources, "clusters", Some(clusters.into()));
     set(&mut bootstrap, "static_resources", Some(resources));
     bootstrap
+}
+
+/// Every route. Envoy's virtual hosts have no port here: a route whose host has another one already is left out, since
+/// its requests would get the policy of the other.
+fn write(options: &Options, node: &Node, routes: &[&Node], lefts: &mut Lefts) -> Vec<Routed> {
+    let mut all: Vec<Routed> = Vec::new();
+    for (number, route) in routes.iter().enumerate() {
+        let Some(routed) = route::write(route, number, options, node, lefts) else { continue };
+        if all.iter().any(|other| other.domain == routed.domain && other.origin != routed.origin) {
+            let reason = "a route before has this host with another scheme or port: the route is left out";
+            let place = &route.get("from").unwrap_or(route).place;
+            lefts.add(Kind::Closed, place, reason, "a host of its own, or a listener of its own for the port");
+        } else {
+            all.push(routed);
+        }
+    }
+    all
 }
 
 /// The hosts of the routes.

@@ -21,17 +21,17 @@ pub(super) fn ingress(node: &Node, manager: Json, lefts: &mut Lefts) -> Json {
     if !node.is_true("insecure_server") {
         set(&mut chain, "transport_socket", Some(tls(node, lefts)));
     }
-    let text = node.text_at(&["address"]).unwrap_or(":443");
+    let given = written(node, "address", "Envoy listens on 0.0.0.0:443", lefts);
     json!({
         "name": "ingress",
-        "address": address(text).unwrap_or_else(|| socket("0.0.0.0", 443)),
+        "address": given.unwrap_or_else(|| socket("0.0.0.0", 443)),
         "filter_chains": [chain],
     })
 }
 
 /// A listener that sends browsers to https.
-pub(super) fn redirect(node: &Node) -> Option<Json> {
-    let address = address(node.text_at(&["http_redirect_addr"])?)?;
+pub(super) fn redirect(node: &Node, lefts: &mut Lefts) -> Option<Json> {
+    let address = written(node, "http_redirect_addr", "nothing listens there", lefts)?;
     let manager = json!({
         "@type": MANAGER,
         "stat_prefix": "redirect",
@@ -55,6 +55,17 @@ pub(super) fn router() -> Json {
 
 pub(super) fn manager() -> Json {
     json!({ "@type": MANAGER })
+}
+
+/// The address of a setting. One that cannot be read is said, with what becomes of it.
+fn written(node: &Node, name: &str, otherwise: &str, lefts: &mut Lefts) -> Option<Json> {
+    let given = node.get(name)?;
+    let address = given.text().and_then(address);
+    if address.is_none() {
+        let reason = format!("{name} is no IP address with a port: {otherwise}");
+        lefts.add(Kind::Todo, &given.place, reason, "write the listener's address by hand");
+    }
+    address
 }
 
 /// `:443`, `127.0.0.1:8443`, `[::]:443`.

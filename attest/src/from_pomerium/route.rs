@@ -74,7 +74,8 @@ fn from(node: &Node, lefts: &mut Lefts) -> Option<Url> {
     let place = &node.get("from").unwrap_or(node).place;
     let Some(url) = Url::parse(from) else {
         let cure = "write from as https://app.example.com, with the variables filled in";
-        lefts.add(Kind::Closed, place, "from is no URL: the route is left out", cure);
+        let reason = "from is no URL: the route is left out, and its host gets a wildcard's routes where there is one";
+        lefts.add(Kind::Closed, place, reason, cure);
         return None;
     };
     if !["http", "https"].contains(&url.scheme.as_str()) {
@@ -85,7 +86,8 @@ fn from(node: &Node, lefts: &mut Lefts) -> Option<Url> {
     }
     let rest = url.host.strip_prefix("*.").unwrap_or(&url.host);
     if rest.contains('*') {
-        let reason = "Envoy has no such pattern of hosts: the route is left out";
+        let reason = "Envoy has no such pattern of hosts: the route is left out, and its hosts get a wildcard's routes \
+                      where there is one";
         lefts.add(Kind::Closed, place, reason, "a virtual host for each name, or *.example.com");
         return None;
     }

@@ -140,6 +140,34 @@ fn a_configuration_without_routes_is_refused() {
 }
 
 #[test]
+fn hosts_that_differ_in_the_port_are_not_mixed() {
+    let text = "routes:\n- {from: 'https://a.example', to: 'http://open', allow_public_unauthenticated_access: true}\n\
+                - {from: 'https://a.example:8443', to: 'http://closed', allowed_users: [ann]}\n";
+    let (envoy, lefts) = translated(text);
+    assert!(lefts.any_closed() && !envoy.to_string().contains("closed"), "{}", lefts.text());
+}
+
+#[test]
+fn an_address_that_is_none_is_said() {
+    let text = "address: app.example.com:443\nhttp_redirect_addr: x\nroutes: [{from: 'https://a', to: 'http://a'}]";
+    let (_, lefts) = translated(text);
+    for name in ["address is no IP address", "http_redirect_addr is no IP address"] {
+        assert!(lefts.text().contains(name), "{}", lefts.text());
+    }
+}
+
+#[test]
+fn certificates_of_clients_are_asked_for() {
+    for setting in ["downstream_mtls: {ca_file: /ca.pem}", "client_ca_file: /ca.pem", "client_ca: aGk="] {
+        let (envoy, _) = translated(&format!("{setting}\nroutes: [{{from: 'https://a', to: 'http://a'}}]"));
+        let chain = &envoy["static_resources"]["listeners"][0]["filter_chains"][0];
+        let context = &chain["transport_socket"]["typed_config"];
+        assert_eq!(context["require_client_certificate"], true, "{setting}");
+        assert!(context["common_tls_context"]["validation_context"]["trusted_ca"].is_object(), "{setting}");
+    }
+}
+
+#[test]
 fn settings_of_identity_become_the_filters() {
     let text = "jwt_issuer_format: IssuerURI\njwt_claims_headers: email\njwt_groups_filter: [a]\n\
                 runtime_flags: {pomerium_jwt_endpoint: true}\nroutes: [{from: 'https://a', to: 'http://a'}]";
