@@ -9,6 +9,7 @@ mod envoy;
 mod headers;
 mod left;
 mod listen;
+mod merge;
 mod mutual_tls;
 mod options;
 mod provider;
@@ -105,7 +106,8 @@ fn translate(args: &Args) -> anyhow::Result<(Json, Lefts)> {
 fn translate_text(args: &Args, text: &str) -> anyhow::Result<(Json, Lefts)> {
     let shown = input::shown(&args.file);
     let documents = document::read(text, &shown).map_err(|error| anyhow!("{}", secret::blunt(&error)))?;
-    let node = documents.first().ok_or_else(|| anyhow!("{shown} is empty"))?;
+    let document = documents.into_iter().next().ok_or_else(|| anyhow!("{shown} is empty"))?;
+    let node = &merge::merged(document);
     let discovery = args.openid_configuration.as_deref().map(discovery).transpose()?;
     let mut lefts = Lefts::default();
     let options = Options::read(args, node, discovery.as_ref(), &mut lefts);
@@ -129,10 +131,9 @@ fn text(file: &Path) -> anyhow::Result<String> {
 
 fn discovery(file: &Path) -> anyhow::Result<Node> {
     let shown = input::shown(file);
-    let mut documents = document::read(&text(file)?, &shown)?;
-    anyhow::ensure!(
-        documents.iter().any(|document| document.text_at(&["jwks_uri"]).is_some()),
-        "{shown} has no jwks_uri; save what the identity provider answers at /.well-known/openid-configuration"
-    );
-    Ok(documents.swap_remove(0))
+    let documents = document::read(&text(file)?, &shown)?;
+    let found = documents.into_iter().find(|document| document.text_at(&["jwks_uri"]).is_some());
+    found.with_context(|| {
+        format!("{shown} has no jwks_uri; save what the identity provider answers at /.well-known/openid-configuration")
+    })
 }
