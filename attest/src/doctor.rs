@@ -71,18 +71,21 @@ struct Look {
 pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Outcome> {
     let mut before = None;
     loop {
-        let (shown, outcome) = match look(args) {
-            Ok(look) => (if json { line(&look, args) } else { text(&look) }, look.outcome(&args.levels)),
+        let (shown, state, outcome) = match look(args) {
+            Ok(look) => {
+                let shown = if json { line(&look, args) } else { text(&look) };
+                (shown, look.state(), look.outcome(&args.levels))
+            }
             Err(error) if !args.watch => return Ok(check::unreadable(&error, json)),
-            Err(error) => (silent(&error, json), Outcome::Unreadable),
+            Err(error) => (silent(&error, json), silent(&error, json), Outcome::Unreadable),
         };
-        if before.as_ref() != Some(&shown) {
+        if before.as_ref() != Some(&state) {
             terminal::print(&shown)?;
         }
         if !args.watch {
             return Ok(outcome);
         }
-        before = Some(shown);
+        before = Some(state);
         std::thread::sleep(args.every);
     }
 }
@@ -114,6 +117,12 @@ fn look(args: &Args) -> anyhow::Result<Look> {
 }
 
 impl Look {
+    /// What has to change for a look to be worth a word: counts and ages always do.
+    fn state(&self) -> String {
+        let signs = self.signs.iter().map(|sign| format!("{} {:?}\n", sign.name, sign.state));
+        signs.chain(self.found.iter().map(|finding| format!("{:?} {}\n", finding.id, finding.place))).collect()
+    }
+
     fn outcome(&self, levels: &Levels) -> Outcome {
         let is_ill = self.signs.iter().any(|sign| sign.state == State::Unhealthy);
         if is_ill || levels.fail(&self.found) { Outcome::Refused } else { Outcome::Done }

@@ -1,12 +1,16 @@
 //! `attest check` and `attest doctor` on a running Envoy: what they say of it is so.
 
-use std::fs::Permissions;
+use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 
 use serde_json::{Value, json};
 
 use harness::idp::IdentityProvider;
+use harness::process::PATIENCE;
 use harness::{Bootstrap, Envoy, Host, JWKS_PATH, Request, Shipped, eventually, paths};
 
 const WASM: &str = "envoy/kubernetes/plain/envoy.yaml";
@@ -91,6 +95,71 @@ fn a_keyset_behind_a_login_is_told() {
     let (code, said) = doctor(&begin(shipped));
     assert_eq!(found(&said), ["keyset-behind-login"], "{said:#}");
     assert_eq!((code, sign(&said, "keyset")), (1, "unhealthy"), "{said:#}");
+}
+
+/// A doctor that goes on looking, and each of its lines.
+struct Watch(Child, Receiver<Value>);
+
+impl Watch {
+    fn new(envoy: &Envoy) -> Self {
+        let admin = format!("http://{}", envoy.admin().address());
+        let mut doctor = Command::new(paths::attest());
+        doctor.args(["doctor", "--json", "--watch", "--every", "1s", "--admin", &admin]);
+        let mut child = doctor.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (to, from) = mpsc::channel();
+        // It ends with the doctor, or with the test.
+        thread::spawn(move || {
+            lines.map_while(Result::ok).try_for_each(|line| to.send(serde_json::from_str(&line).unwrap()))
+        });
+        Self(child, from)
+    }
+
+    fn next(&self) -> Value {
+        self.1.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// The first line from now on that says so of the key file; whether anything had changed is for the test.
+    fn until(&self, state: &str) -> Vec<Value> {
+        let mut lines = vec![self.next()];
+        while sign(lines.last().unwrap(), "key file") != state {
+            lines.push(self.next());
+        }
+        lines
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn states(said: &Value) -> Vec<(String, String)> {
+    let signs = said["signs"].as_array().unwrap();
+    signs.iter().map(|sign| (sign["name"].to_string(), sign["state"].to_string())).collect()
+}
+
+#[test]
+fn a_watching_doctor_tells_of_changes_alone() {
+    let provider = IdentityProvider::new();
+    let envoy = start(shipped().trusting(&provider));
+    let watch = Watch::new(&envoy);
+    let mut lines = watch.until("healthy");
+    let good = fs::read(envoy.key_file()).unwrap();
+    let bearer = provider.bearer(json!({"sub": "u-1"}));
+    envoy.attest(&Request::get("/").header("authorization", bearer));
+    // Written in place: Envoy does not notice, and the doctor does.
+    fs::write(envoy.key_file(), "no key").unwrap();
+    lines.extend(watch.until("unhealthy"));
+    fs::write(envoy.key_file(), good).unwrap();
+    lines.extend(watch.until("healthy"));
+    for pair in lines.windows(2) {
+        assert_ne!(states(&pair[0]), states(&pair[1]), "counts and ages are no news");
+    }
+    drop(envoy);
+    assert!(watch.next()["error"].as_str().is_some_and(|error| error.contains("does not answer")));
 }
 
 fn shipped_provider(requires: &Value) -> String {

@@ -109,6 +109,8 @@ mod soak;
 mod spoofing;
 /// An operator's story, and its document.
 mod story;
+/// Twenty ways to break the README's configuration, and who tells the cause.
+mod twenty;
 /// Thousands of configuration updates.
 mod updates;
 /// What this Envoy can do, found out and not looked up.

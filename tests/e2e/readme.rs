@@ -2,7 +2,7 @@
 //! directories, ports, the account and what the README marks as `yours` are a test's own.
 
 use std::fs::{self, File, Permissions};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use harness::snippet::block;
 use harness::tls::Authority;
 use harness::{Client, Host, JWKS_PATH, Request, eventually, only_on, paths, places};
 
-const README: &str = "README.md";
+pub const README: &str = "README.md";
 /// What the README calls the same, in the way that it says.
 const NATIVELY: [(&str, &str); 4] = [
     ("make wasm", "make native"),
@@ -29,9 +29,9 @@ const SUDO: &str = "#!/bin/sh\nif [ \"$1\" = -u ]; then shift 2; fi\nexec env \"
 const INSTALL: &str = "#!/bin/bash\nexec /usr/bin/install \"${@/-o/-v}\"\n";
 
 /// Somebody who follows the README.
-struct Reader {
+pub struct Reader {
     directory: TempDir,
-    provider: IdentityProvider,
+    pub provider: IdentityProvider,
     authority: Authority,
     issuer: u16,
     /// Those of the README in its order, and those of the test.
@@ -41,7 +41,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let (provider, authority) = (IdentityProvider::new(), Authority::new());
         let issuer = authority.serve("issuer.example.com", provider.key_set().to_string()).port();
         let free = || TcpListener::bind("127.0.0.1:0").unwrap();
@@ -53,7 +53,7 @@ impl Reader {
         reader
     }
 
-    fn path(&self, below: &str) -> PathBuf {
+    pub fn path(&self, below: &str) -> PathBuf {
         let path = self.directory.path().join(below);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         path
@@ -83,7 +83,7 @@ impl Reader {
     }
 
     /// The text with the directories and ports of this test.
-    fn here(&self, text: &str) -> String {
+    pub fn here(&self, text: &str) -> String {
         let root = self.directory.path().display();
         let text = text.replace("/etc/ssl/certs/ca-certificates.crt", &format!("{root}/authorities.pem"));
         let text = ["/etc/envoy", "/etc/attestation"]
@@ -93,7 +93,7 @@ impl Reader {
     }
 
     /// Changes what the README marks as the reader's own, and nothing else.
-    fn own(&self, configuration: &str) -> String {
+    pub fn own(&self, configuration: &str) -> String {
         let changes = [
             ("issuer: https://issuer.example.com ", format!("issuer: {} ", self.provider.issuer())),
             ("audiences: [app]", "audiences: [an-application]".into()),
@@ -132,9 +132,19 @@ impl Reader {
         printed
     }
 
+    /// Where Envoy listens for clients.
+    fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.ports[0].1).into()
+    }
+
+    /// What comes before the configuration: the module and the key are in their places.
+    pub fn prepare(&mut self) {
+        commands().iter().take(2).for_each(|step| drop(self.run(step)));
+    }
+
     /// Waits as a reader would who has started something.
     fn wait_for_keyset(&self) {
-        let address = ([127, 0, 0, 1], self.ports[0].1).into();
+        let address = self.address();
         eventually("the keyset", || {
             let reply = Client::try_connect(address).ok()?.try_send(&Request::get(JWKS_PATH)).ok()?;
             (reply.status == 200).then_some(())
@@ -189,7 +199,7 @@ fn the_readmes_steps_end_with_a_verified_user() {
     }
     let mut reader = Reader::new();
     reader.follow(&commands(), &block(README, "envoy.yaml", "yaml"));
-    let nobody = Client::connect(([127, 0, 0, 1], reader.ports[0].1).into()).send(&Request::get("/"));
+    let nobody = Client::connect(reader.address()).send(&Request::get("/"));
     assert_eq!(nobody.status, 401);
 }
 
