@@ -1,6 +1,11 @@
 //! Configurations that are right in many ways, made by chance: none of them has anything above a note.
 
+use std::path::Path;
+use std::process::Command;
+
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 
 use super::*;
 
@@ -116,7 +121,7 @@ impl Right {
                 Some("identity_sources: [{headers: {sub: x-auth-user}}]".into())
             }
             Source::Certificate => {
-                let tls = "    filter_chains:\n    - transport_socket:\n        name: tls\n        typed_config:\n          \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext\n          require_client_certificate: true\n          common_tls_context: {validation_context: {trusted_ca: {filename: /ca.pem}}}\n      filters:";
+                let tls = "    filter_chains:\n    - transport_socket:\n        name: tls\n        typed_config:\n          \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext\n          require_client_certificate: true\n          common_tls_context:\n            validation_context: {trusted_ca: {filename: /tls/own.pem}}\n            tls_certificates: [{certificate_chain: {filename: /tls/own.pem}, private_key: {filename: /tls/own.key}}]\n      filters:";
                 *text = text.replacen("    filter_chains:\n    - filters:", tls, 1);
                 Some("identity_sources: [{client_certificate: {sub: uri_san}}]".into())
             }
@@ -162,5 +167,65 @@ proptest! {
             text = document::read(&text, "a.yaml").unwrap()[0].json().to_string();
         }
         prop_assert_eq!(names(&text), Vec::<&str>::new(), "{}", text);
+    }
+}
+
+/// How many of them a real Envoy looks at.
+const SAMPLE: usize = 12;
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: make configurations sets it"))
+}
+
+/// The text with files that are there.
+fn here(text: &str, directory: &Path) -> String {
+    let directory = directory.to_str().unwrap();
+    text.replace("/run/secrets/attestation", directory)
+        .replace("/etc/keys", directory)
+        .replace("/tls", directory)
+        .replace("/etc/envoy/attestation_filter.wasm", &variable("ATTESTATION_FILTER_WASM"))
+}
+
+fn make_certificate(directory: &Path) {
+    let mut openssl = Command::new("openssl");
+    openssl.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-subj",
+        "/CN=test",
+    ]);
+    openssl.args(["-keyout", "own.key", "-out", "own.pem"]).current_dir(directory);
+    assert!(openssl.output().unwrap().status.success());
+}
+
+/// What is called right here is accepted by Envoy, or it would be right of nothing.
+#[test]
+#[ignore = "needs Envoy and the modules: make configurations runs it"]
+fn a_sample_of_them_is_accepted_by_envoy() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = read("envoy/secrets/signing-key.pem");
+    std::fs::write(directory.path().join("signing-key.pem"), &key).unwrap();
+    make_certificate(directory.path());
+    let native = PathBuf::from(variable("ATTESTATION_NATIVE"));
+    let mut runner = TestRunner::deterministic();
+    let mut seen = 0;
+    while seen < SAMPLE {
+        let right = right().new_tree(&mut runner).unwrap().current();
+        if right.native && !native.exists() {
+            continue;
+        }
+        let file = directory.path().join("envoy.yaml");
+        std::fs::write(&file, here(&right.text(), directory.path())).unwrap();
+        let mut envoy = Command::new(variable("ENVOY"));
+        envoy.args(["--mode", "validate", "-c"]).arg(&file).env("SIGNING_KEY", &key);
+        let said = envoy.env("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", native.parent().unwrap()).output().unwrap();
+        let text = String::from_utf8_lossy(&said.stderr);
+        assert!(said.status.success(), "{right:?}\n{text}");
+        seen += 1;
     }
 }
