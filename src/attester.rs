@@ -137,6 +137,12 @@ impl Attester {
         self.keyring.read().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
+    /// The ID of the key that signs, if there are keys.
+    #[must_use]
+    pub fn kid(&self) -> Option<String> {
+        self.keyring().map(|keyring| keyring.signer().kid().to_owned())
+    }
+
     /// Where the signature is computed.
     #[must_use]
     pub fn signer_choice(&self) -> SignerChoice {

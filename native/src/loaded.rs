@@ -72,6 +72,9 @@ impl Loaded {
         let attester = Attester::new(config, &Process { metrics: &metrics, stream: None })?;
         let plugin = Plugin { attester, metrics, kinds: Kinds::default(), held: Arc::default() };
         let loaded = Self { plugin: Arc::new(plugin), secret: None, keeper: None }.with_feed(main)?;
+        if let Some(kid) = loaded.plugin.attester.kid() {
+            loaded.plugin.metrics.keep_signed_by(main, &kid);
+        }
         loaded.plugin.metrics.flush_from_main(main);
         Ok(loaded)
     }

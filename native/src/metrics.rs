@@ -84,6 +84,14 @@ impl Metrics {
         }
     }
 
+    /// Has Envoy keep what an earlier configuration has counted of this key: a counter with a label is of the configuration
+    /// that has used it, and would begin anew.
+    pub(crate) fn keep_signed_by(&self, main: &MainThread<'_>, kid: &str) {
+        if let Some(id) = self.signed_by_kid {
+            main.begin_labelled(id, kid);
+        }
+    }
+
     /// Counts a panic.
     pub(crate) fn count_panic(&self, stream: &Stream<'_>) {
         if let Some(id) = self.panics {

@@ -300,9 +300,9 @@ fn every_worker_and_every_configuration_counts_into_the_same_statistics() {
         envoy.spread().iter_mut().for_each(|client| drop(client.send(&Request::get("/")).token()));
         assert_eq!(envoy.stat(signed()), total, "{label}");
         let by_kid = envoy.stat(&format!("signed_by_kid.{KID_A}"));
-        // Natively it begins anew with a configuration, unless that signs before the last one is gone.
-        let is_anew = envoy.host() == Host::Native && by_kid == 6;
-        assert!(by_kid == total || is_anew, "{label}: {by_kid}");
+        // Natively it begins anew with a configuration, where Envoy takes no numbers from its main thread (before 1.39).
+        let may_begin_anew = envoy.host() == Host::Native && Capability::CountsOnMainThread.is_lacking();
+        assert!(by_kid == total || may_begin_anew && by_kid == 6, "{label}: {by_kid}");
         envoy.push_accepted(json!({"signing_key": A, "audience": label}));
     }
 }

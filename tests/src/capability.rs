@@ -16,6 +16,8 @@ use super::{Bootstrap, Request, paths};
 pub enum Capability {
     /// The foreign function `sign`, without which there are no RSA keys and no `signer: host`.
     HostSigns,
+    /// Numbers of a native module that come from Envoy's main thread, and not from a request.
+    CountsOnMainThread,
 }
 
 impl Capability {
@@ -26,6 +28,7 @@ impl Capability {
         let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
         match self {
             Self::HostSigns => version >= (1, 37),
+            Self::CountsOnMainThread => version >= (1, 39),
         }
     }
 
@@ -38,8 +41,9 @@ impl Capability {
         }
         match self {
             Self::HostSigns => {
-                HOST_SIGNS.get_or_init(|| assert_signs_in_wasm(Bootstrap::new(json!({"signing_key": B}))))
+                HOST_SIGNS.get_or_init(|| assert_signs_in_wasm(Bootstrap::new(json!({"signing_key": B}))));
             }
+            Self::CountsOnMainThread => {}
         };
         note(self);
         true

@@ -75,6 +75,15 @@ impl MainThread<'_> {
         }
     }
 
+    /// Makes a counter with this label, at nothing, if Envoy takes that from here.
+    pub(crate) fn begin_labelled(&self, counter: LabelledCounterId, label: &str) {
+        let label = ModuleBytes::lend(label.as_bytes());
+        if let Some(metrics) = &optional().metrics {
+            // SAFETY: the ID is of this configuration; Envoy reads the one label during the call.
+            unsafe { (metrics.increment_counter)(self.envoy, counter.0, &raw const label, 1, 0) };
+        }
+    }
+
     /// Sets a gauge, if Envoy takes that from here.
     pub(crate) fn set(&self, gauge: GaugeId, value: u64) {
         if let Some(metrics) = &optional().metrics {
