@@ -249,7 +249,7 @@ rotation-proof: prerequisites wasm native envoy ## Rotate 1,000 times at simulat
 rotation-story: prerequisites $(modules) envoy run-envoy ## A fleet, a daemon, a proxy that is gone, two new keys; writes docs/rotation.md (two minutes)
 	@$(found) STORY_TO="$(or $(STORY_TO),$(CURDIR)/docs)" $(e2e) -- story:: --ignored --nocapture
 
-soak: prerequisites $(modules) envoy run-envoy ## Rotate keys under steady load for an hour (SOAK_MINUTES=60); writes docs/soak.md
+soak: prerequisites $(modules) envoy run-envoy ## Rotate keys under steady load for an hour (SOAK_MINUTES=60); writes docs/soak.md (HOST=native: soak-native.md)
 	@$(say) "soak: a rotation step a minute, for $(or $(SOAK_MINUTES),60) minutes"
 	@$(found) SOAK_TO=$(or $(SOAK_TO),docs) $(e2e) -- soak:: --ignored --nocapture
 

@@ -9,6 +9,7 @@ use super::caller::Outcome;
 use super::rotation::Step;
 use super::sample::Sample;
 use super::{CONNECTIONS, JWKS_MAX_AGE, Plan, TOKEN_LIFETIME, WORKERS, chart};
+use harness::Host;
 use harness::paths::envoy_version;
 
 /// How much more may be resident in the last quarter than in the second, in MiB: what grows by this in half an hour is
@@ -23,18 +24,35 @@ pub(super) struct Report<'a> {
     pub(super) outcome: &'a Outcome,
 }
 
+/// What the page says of the host.
+struct Names {
+    host: &'static str,
+    command: &'static str,
+    /// Of the page, its picture and its numbers, without the ending.
+    file: &'static str,
+}
+
+impl Names {
+    fn of(host: Host) -> Self {
+        match host {
+            Host::Wasm => Self { host: "Wasm module", command: "make soak", file: "soak" },
+            Host::Native => Self { host: "native module", command: "make soak HOST=native", file: "soak-native" },
+        }
+    }
+}
+
 impl Report<'_> {
-    /// Writes soak.json, soak.svg and soak.md.
+    /// Writes soak.json, soak.svg and soak.md; soak-native.json and so on for the native module.
     pub(super) fn write(&self) {
         let directory = &self.plan.directory;
         fs::create_dir_all(directory).expect("make the directory of the results");
         let json = serde_json::to_string_pretty(&self.to_json()).expect("JSON") + "\n";
-        for (name, content) in
-            [("soak.json", json), ("soak.svg", chart::svg(self.samples, self.steps)), ("soak.md", self.page())]
-        {
-            fs::write(directory.join(name), content).unwrap_or_else(|error| panic!("cannot write {name}: {error}"));
+        let name = Names::of(Host::under_test()).file;
+        for (ending, content) in [("json", json), ("svg", chart::svg(self.samples, self.steps)), ("md", self.page())] {
+            let path = directory.join(name).with_extension(ending);
+            fs::write(&path, content).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
         }
-        println!("soak: wrote soak.json, soak.svg and soak.md to {}", directory.display());
+        println!("soak: wrote {name}.json, {name}.svg and {name}.md to {}", directory.display());
     }
 
     /// # Panics
@@ -84,7 +102,11 @@ impl Report<'_> {
     fn page(&self) -> String {
         let (early, late) = self.resident();
         let refused = self.steps.iter().filter(|step| step.complaint.is_some()).count();
+        let names = Names::of(Host::under_test());
         let values = [
+            ("host", names.host.to_owned()),
+            ("command", names.command.to_owned()),
+            ("name", names.file.to_owned()),
             ("envoy", envoy_version()),
             ("minutes", (self.plan.length.as_secs() / 60).to_string()),
             ("rate", self.plan.rate.to_string()),
