@@ -67,6 +67,8 @@ mod http2;
 mod identity;
 /// Keys from a file that Envoy reads and watches: first load, replacement, failure, secrecy.
 mod key_file;
+/// Keys from a generic secret: static, from a watched file, and over gRPC.
+mod key_secret;
 /// A key as people really have it.
 mod key_text;
 /// Which signing keys are accepted, which refused, and what is published.

@@ -113,6 +113,7 @@ pub struct Bootstrap {
     port: u16,
     pub(super) restart: Option<Restart>,
     clusters: Vec<Value>,
+    secrets: Vec<Value>,
     next: Option<SocketAddr>,
     source: Source,
     node: String,
@@ -141,6 +142,7 @@ impl Bootstrap {
             port: 0,
             restart: None,
             clusters: Vec::new(),
+            secrets: Vec::new(),
             next: None,
             source: Source::Bootstrap,
             node: "test".into(),
@@ -208,6 +210,12 @@ impl Bootstrap {
     /// Adds a cluster, for a filter that asks somebody.
     pub fn cluster(mut self, cluster: Value) -> Self {
         self.clusters.push(cluster);
+        self
+    }
+
+    /// Adds a static secret.
+    pub fn secret(mut self, secret: Value) -> Self {
+        self.secrets.push(secret);
         self
     }
 
@@ -381,7 +389,7 @@ impl Bootstrap {
             "stats_flush_interval": "0.2s",
             "admin": {"address": listener::loopback(0)},
             "bootstrap_extensions": [listener::internal_listeners()],
-            "static_resources": {"listeners": listeners, "clusters": clusters},
+            "static_resources": {"listeners": listeners, "clusters": clusters, "secrets": self.secrets},
         })
     }
 

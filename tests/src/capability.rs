@@ -18,6 +18,8 @@ pub enum Capability {
     HostSigns,
     /// Numbers of a native module that come from Envoy's main thread, and not from a request.
     CountsOnMainThread,
+    /// Generic secrets for a native module.
+    Secrets,
 }
 
 impl Capability {
@@ -29,6 +31,7 @@ impl Capability {
         match self {
             Self::HostSigns => version >= (1, 37),
             Self::CountsOnMainThread => version >= (1, 39),
+            Self::Secrets => version >= (1, 40),
         }
     }
 
@@ -43,7 +46,7 @@ impl Capability {
             Self::HostSigns => {
                 HOST_SIGNS.get_or_init(|| assert_signs_in_wasm(Bootstrap::new(json!({"signing_key": B}))));
             }
-            Self::CountsOnMainThread => {}
+            Self::CountsOnMainThread | Self::Secrets => {}
         };
         note(self);
         true

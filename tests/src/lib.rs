@@ -96,6 +96,9 @@ pub mod paths;
 /// The files a test replaces while Envoy watches them.
 #[cfg(feature = "full")]
 mod replaced;
+/// What hands a secret to Envoys.
+#[cfg(feature = "full")]
+pub mod secret_service;
 /// A search for private keys.
 #[cfg(feature = "full")]
 mod secrets;
@@ -134,7 +137,7 @@ pub use {
     expect::tcp,
     http2::Http2Client,
     jose::{Assertion, KeySet},
-    listener::internal_listeners,
+    listener::{control_plane as config_from, http2_cluster, internal_listeners, watched_file},
     members::Members,
     secrets::Secrets,
     shipped::Shipped,
