@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use harness::keys::{A, B, KID_A, KID_B, KID_RSA, RSA, pem};
 use harness::secret_service::SecretService;
 use harness::{
-    Assertion, Bootstrap, Capability, Crowd, Envoy, Host, JWKS_PATH, Request, config_from, eventually, http2_cluster, only_on,
-    watched_file,
+    Assertion, Bootstrap, Capability, Crowd, Envoy, Host, JWKS_PATH, Request, config_from, eventually, http2_cluster,
+    only_on, watched_file,
 };
 
 const NAME: &str = "signing-key";
@@ -57,16 +57,11 @@ fn a_static_secret_signs_and_shows_nowhere() {
     assert!(refused.log.contains("signing_key_secret"), "{}", refused.log);
 }
 
-/// What Envoy reads a secret from: it looks when a file is moved into the directory.
-fn put_secret(directory: &Path, content: &str) {
-    let resource = json!({"resources": [{
-        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
-        "name": NAME,
-        "generic_secret": {"secret": {"inline_string": content}},
-    }]});
-    let next = directory.join("next");
-    fs::write(&next, resource.to_string()).unwrap();
-    fs::rename(next, directory.join("sds.json")).unwrap();
+/// Puts a file in its place in one step, which is what Envoy watches for.
+fn put(file: &Path, content: &str) {
+    let next = file.with_extension("next");
+    fs::write(&next, content).unwrap();
+    fs::rename(next, file).unwrap();
 }
 
 #[test]
@@ -75,15 +70,23 @@ fn a_secret_in_a_watched_file_is_followed() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    put_secret(directory.path(), &pem(A));
-    let mut source = watched_file(&directory.path().join("sds.json"));
+    let (key, resources) = (directory.path().join("key.pem"), directory.path().join("sds.json"));
+    put(&key, &pem(A));
+    // With the key itself in this file, Envoy would print it in its debug log.
+    let resource = json!({"resources": [{
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+        "name": NAME,
+        "generic_secret": {"secret": {"filename": key, "watched_directory": {"path": directory.path()}}},
+    }]});
+    put(&resources, &resource.to_string());
+    let mut source = watched_file(&resources);
     source["resource_api_version"] = "V3".into();
     let envoy = Bootstrap::new(over(source)).workers(2).log_level("trace").start();
     wait_until_all_sign_with(&envoy, KID_A);
-    put_secret(directory.path(), &pem(RSA));
+    put(&key, &pem(RSA));
     wait_until_all_sign_with(&envoy, KID_RSA);
     let failures = envoy.stat("key_load_failures");
-    put_secret(directory.path(), "no key");
+    put(&key, "no key");
     eventually("the failure", || (envoy.stat("key_load_failures") > failures).then_some(()));
     assert!(signs_with(&envoy, KID_RSA), "the last good keys serve on");
     envoy.assert_tells_nothing_of([A, RSA]);
@@ -107,7 +110,8 @@ fn a_secret_over_grpc_is_rotated_under_load() {
         .log_level("trace")
         .start();
     std::thread::scope(|scope| {
-        let held = scope.spawn(|| envoy.get("/").status);
+        let mut client = envoy.connect();
+        let held = scope.spawn(move || client.send(&Request::get("/")).status);
         service.serve(&pem(A));
         assert_eq!(held.join().unwrap(), 200, "a request waits for the secret");
     });

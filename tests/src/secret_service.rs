@@ -35,7 +35,8 @@ impl SecretService {
     /// Starts it with this content of the secret, as version 1.
     pub fn start(name: &'static str, content: &str) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("bind the server of secrets");
+        let listener =
+            runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("bind the server of secrets");
         let port = listener.local_addr().expect("its address").port();
         let newest = watch::Sender::new(response(1, name, content));
         let service = SecretDiscoveryServiceServer::new(Secrets { newest: newest.subscribe() });
@@ -59,7 +60,10 @@ impl SecretService {
 
 fn response(version: u64, name: &str, content: &str) -> DiscoveryResponse {
     let content = Specifier::InlineString(content.to_owned());
-    let generic = GenericSecret { secret: Some(DataSource { specifier: Some(content), ..DataSource::default() }), ..GenericSecret::default() };
+    let generic = GenericSecret {
+        secret: Some(DataSource { specifier: Some(content), ..DataSource::default() }),
+        ..GenericSecret::default()
+    };
     let secret = Secret { name: name.to_owned(), r#type: Some(secret::Type::GenericSecret(generic)) };
     DiscoveryResponse {
         version_info: version.to_string(),
