@@ -146,8 +146,8 @@ e2e-native: prerequisites wasm native envoy envoy-without-sign run-envoy ## Run 
 
 ##@ Check it on more
 
-test-matrix: prerequisites wasm envoy-without-sign ## Run the end-to-end tests on every supported Envoy; writes down what each can do
-	@ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" scripts/test-matrix "$(module)" $(versions)
+test-matrix: prerequisites $(modules) envoy-without-sign ## Run the end-to-end tests on every supported Envoy; writes down what each can do (also HOST=native)
+	@HOST="$(HOST)" ATTESTATION_NATIVE="$(native)" ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" scripts/test-matrix "$(module)" $(versions)
 
 test-verifiers: prerequisites snippets wasm envoy run-envoy ## Verify in every language that is here (REQUIRE_ALL=1: all must be)
 	@$(say) "test-verifiers: every language verifies through a rotation (a few minutes the first time)"
