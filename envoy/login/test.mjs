@@ -1,10 +1,10 @@
 // `make test-login`: people log in with a browser. With SCREENSHOTS=directory it keeps what they saw.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import puppeteer from 'puppeteer-core';
+import { findChromium } from './chromium.mjs';
 import { Example } from './example.mjs';
 
 const ASSERTION = 'x-pomerium-jwt-assertion';
@@ -163,18 +163,6 @@ function unsigned() {
 async function screenshot(page, name, height = 640) {
   const clip = { x: 0, y: 0, width: 1000, height };
   if (SCREENSHOTS) await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), clip });
-}
-
-function findChromium() {
-  for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
-    try {
-      return execFileSync('which', [name], { encoding: 'utf8' }).trim();
-    } catch {
-      // The next one, then.
-    }
-  }
-  console.error('no Chromium: apt-get install -y chromium, or set CHROMIUM=/path/to/it');
-  process.exit(1);
 }
 
 function done(what) {

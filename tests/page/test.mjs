@@ -1,11 +1,11 @@
 // `make test-page`: every state of the page, in both themes, wide and narrow, as axe and the accessibility tree have it.
 // With SCREENSHOTS=directory it keeps what it saw.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import puppeteer from 'puppeteer-core';
+import { findChromium } from './chromium.mjs';
 import { Proxy } from './proxy.mjs';
 import { Services } from './services.mjs';
 
@@ -147,16 +147,4 @@ async function theIcon() {
     [200, 'image/svg+xml', '/favicon.ico']);
   assert.equal(service.child.log.includes('favicon'), false, 'it is no visit');
   console.log('  the icon is there, and is no visit');
-}
-
-function findChromium() {
-  for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
-    try {
-      return execFileSync('which', [name], { encoding: 'utf8' }).trim();
-    } catch {
-      // The next one, then.
-    }
-  }
-  console.error('no Chromium: apt-get install -y chromium, or set CHROMIUM=/path/to/it');
-  process.exit(1);
 }
