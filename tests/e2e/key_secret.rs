@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use harness::keys::{A, B, KID_A, KID_B, KID_RSA, RSA, pem};
 use harness::secret_service::SecretService;
 use harness::{
-    Assertion, Bootstrap, Capability, Crowd, Envoy, Host, JWKS_PATH, Request, config_from, eventually, http2_cluster,
+    Assertion, Bootstrap, Capability, Crowd, Envoy, Host, JWKS_PATH, Request, eventually, grpc_source, http2_cluster,
     only_on, watched_file,
 };
 
@@ -99,7 +99,7 @@ fn a_secret_over_grpc_is_rotated_under_load() {
         return;
     }
     let service = SecretService::start(NAME, "");
-    let mut source = config_from("secrets");
+    let mut source = grpc_source("secrets");
     source["resource_api_version"] = "V3".into();
     source["initial_fetch_timeout"] = "1s".into();
     let mut configuration = over(source);

@@ -410,7 +410,7 @@ impl Bootstrap {
                 self.write_dynamic(directory, &self.configuration, 1);
                 listener::discovered_filter(self.host, listener::watched_file(&paths::dynamic_filter(directory)))
             }
-            Source::ControlPlane => listener::discovered_filter(self.host, listener::control_plane("control_plane")),
+            Source::ControlPlane => listener::discovered_filter(self.host, listener::grpc_source("control_plane")),
         }
     }
 

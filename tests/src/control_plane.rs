@@ -2,7 +2,6 @@
 //! them makes of it.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,17 +19,16 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 use envoy_types::pb::envoy::service::extension::v3::extension_config_discovery_service_server::{
     ExtensionConfigDiscoveryService, ExtensionConfigDiscoveryServiceServer,
 };
-use envoy_types::pb::google::protobuf::{Any, StringValue};
-use prost::Name;
+use envoy_types::pb::google::protobuf::StringValue;
 use serde_json::Value;
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
+use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
+use super::discovery::{any, listen, response, version};
 use super::{Host, eventually, paths};
 
 /// A running control plane. Dropping it closes every stream and the port.
@@ -50,14 +48,11 @@ impl ControlPlane {
 
     /// Starts it on a port that an earlier one had.
     pub fn start_at(port: u16, settings: &Value) -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let listener = runtime.block_on(TcpListener::bind(address)).expect("bind the control plane");
-        let port = listener.local_addr().expect("its address").port();
-        let (newest, verdicts) = (watch::Sender::new(response(1, settings)), Verdicts::default());
+        let (runtime, incoming, port) = listen(port);
+        let (newest, verdicts) = (watch::Sender::new(response(1, &resource(settings))), Verdicts::default());
         let service = Discovery { newest: newest.subscribe(), verdicts: verdicts.clone() };
         let server = Server::builder().add_service(ExtensionConfigDiscoveryServiceServer::new(service));
-        runtime.spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        runtime.spawn(server.serve_with_incoming(incoming));
         Self { port, newest, verdicts, _runtime: runtime }
     }
 
@@ -68,7 +63,7 @@ impl ControlPlane {
 
     /// Hands everyone other settings, as the next version.
     pub fn serve(&self, settings: &Value) {
-        self.newest.send_modify(|newest| *newest = response(version(newest) + 1, settings));
+        self.newest.send_modify(|newest| *newest = response(version(newest) + 1, &resource(settings)));
     }
 
     /// Waits until each of these nodes has taken the newest settings.
@@ -163,23 +158,12 @@ impl ExtensionConfigDiscoveryService for Discovery {
 }
 
 /// The resource that envoy/ecds/attestation.yaml shows, or the native module's, with these settings.
-fn response(version: u64, settings: &Value) -> DiscoveryResponse {
+fn resource(settings: &Value) -> TypedExtensionConfig {
     let typed_config = match Host::under_test() {
         Host::Wasm => any(&wasm(settings)),
         Host::Native => any(&native(settings)),
     };
-    let resource = TypedExtensionConfig { name: "attestation".into(), typed_config: Some(typed_config) };
-    DiscoveryResponse {
-        version_info: version.to_string(),
-        resources: vec![any(&resource)],
-        type_url: TypedExtensionConfig::type_url(),
-        nonce: version.to_string(),
-        ..DiscoveryResponse::default()
-    }
-}
-
-fn version(response: &DiscoveryResponse) -> u64 {
-    response.version_info.parse().expect("a version of ours")
+    TypedExtensionConfig { name: "attestation".into(), typed_config: Some(typed_config) }
 }
 
 fn wasm(settings: &Value) -> Wasm {
@@ -208,8 +192,4 @@ fn native(settings: &Value) -> DynamicModuleFilter {
         filter_config: Some(any(&StringValue { value: settings.to_string() })),
         ..DynamicModuleFilter::default()
     }
-}
-
-fn any<M: Name>(message: &M) -> Any {
-    Any { type_url: M::type_url(), value: message.encode_to_vec() }
 }

@@ -42,6 +42,9 @@ mod control_plane;
 /// Clients that verify without a rest.
 #[cfg(feature = "full")]
 mod crowd;
+/// What hands resources to Envoys by its discovery protocol.
+#[cfg(feature = "full")]
+mod discovery;
 /// What differs between the hosts.
 #[cfg(feature = "full")]
 mod either_host;
@@ -137,7 +140,7 @@ pub use {
     expect::tcp,
     http2::Http2Client,
     jose::{Assertion, KeySet},
-    listener::{control_plane as config_from, http2_cluster, internal_listeners, watched_file},
+    listener::{grpc_source, http2_cluster, internal_listeners, watched_file},
     members::Members,
     secrets::Secrets,
     shipped::Shipped,

@@ -97,8 +97,8 @@ pub fn watched_file(path: &Path) -> Value {
     json!({"path_config_source": {"path": path, "watched_directory": {"path": path.parent()}}})
 }
 
-/// A control plane, named by its cluster, as a source of configuration. Envoy waits for it as long as it takes.
-pub fn control_plane(cluster: &str) -> Value {
+/// A server of gRPC, named by its cluster, as a source of configuration. Envoy waits for it as long as it takes.
+pub fn grpc_source(cluster: &str) -> Value {
     let retry_policy = json!({"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}});
     json!({
         "initial_fetch_timeout": "0s",

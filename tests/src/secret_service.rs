@@ -1,6 +1,5 @@
 //! A server of secrets: over gRPC (SDS) it hands Envoy the newest content of one generic secret.
 
-use std::net::Ipv4Addr;
 use std::pin::Pin;
 
 use envoy_types::pb::envoy::config::core::v3::DataSource;
@@ -12,15 +11,14 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 use envoy_types::pb::envoy::service::secret::v3::secret_discovery_service_server::{
     SecretDiscoveryService, SecretDiscoveryServiceServer,
 };
-use envoy_types::pb::google::protobuf::Any;
-use prost::Name;
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
+use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming, async_trait};
+
+use super::discovery::{listen, response, version};
 
 /// A running server. Dropping it closes every stream and the port.
 pub struct SecretService {
@@ -34,13 +32,10 @@ pub struct SecretService {
 impl SecretService {
     /// Starts it with this content of the secret, as version 1.
     pub fn start(name: &'static str, content: &str) -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let listener =
-            runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("bind the server of secrets");
-        let port = listener.local_addr().expect("its address").port();
-        let newest = watch::Sender::new(response(1, name, content));
+        let (runtime, incoming, port) = listen(0);
+        let newest = watch::Sender::new(response(1, &resource(name, content)));
         let service = SecretDiscoveryServiceServer::new(Secrets { newest: newest.subscribe() });
-        runtime.spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
+        runtime.spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
         Self { name, port, newest, _runtime: runtime }
     }
 
@@ -51,27 +46,15 @@ impl SecretService {
 
     /// Hands everyone other content.
     pub fn serve(&self, content: &str) {
-        self.newest.send_modify(|newest| {
-            let version: u64 = newest.version_info.parse().expect("a version of ours");
-            *newest = response(version + 1, self.name, content);
-        });
+        let next = resource(self.name, content);
+        self.newest.send_modify(|newest| *newest = response(version(newest) + 1, &next));
     }
 }
 
-fn response(version: u64, name: &str, content: &str) -> DiscoveryResponse {
-    let content = Specifier::InlineString(content.to_owned());
-    let generic = GenericSecret {
-        secret: Some(DataSource { specifier: Some(content), ..DataSource::default() }),
-        ..GenericSecret::default()
-    };
-    let secret = Secret { name: name.to_owned(), r#type: Some(secret::Type::GenericSecret(generic)) };
-    DiscoveryResponse {
-        version_info: version.to_string(),
-        resources: vec![Any { type_url: Secret::type_url(), value: prost::Message::encode_to_vec(&secret) }],
-        type_url: Secret::type_url(),
-        nonce: version.to_string(),
-        ..DiscoveryResponse::default()
-    }
+fn resource(name: &str, content: &str) -> Secret {
+    let content = DataSource { specifier: Some(Specifier::InlineString(content.to_owned())), ..DataSource::default() };
+    let generic = GenericSecret { secret: Some(content), ..GenericSecret::default() };
+    Secret { name: name.to_owned(), r#type: Some(secret::Type::GenericSecret(generic)) }
 }
 
 /// The service that Envoy calls.
