@@ -143,15 +143,16 @@ impl Envoy {
 
 /// A line with what the rules make of a name of the native module.
 fn renamed(line: &str) -> String {
-    const PREFIX: &str = "envoy_dynamicmodulescustom_attestation";
-    const BY_KID: &str = "{signed_by_kid=\"";
-    match line.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix(BY_KID)?.split_once('"')) {
+    const PREFIX: &str = "envoy_dynamicmodulescustom_";
+    const BY_KID: &str = "attestation{signed_by_kid=\"";
+    let plain = line.strip_prefix(PREFIX).unwrap_or(line);
+    match plain.strip_prefix(BY_KID).and_then(|rest| rest.split_once('"')) {
         Some((kid, rest)) => {
             let name = format!("attestation_signed_by_kid_{kid}");
-            let labels = format!("{BY_KID}{kid}\"{rest}");
+            let labels = format!("{{signed_by_kid=\"{kid}\"{rest}");
             format!("# TYPE {name} counter\n{name}{labels}")
         }
-        None => line.replace(&format!("{PREFIX}_"), "attestation_"),
+        None => line.replace(&format!("{PREFIX}attestation_"), "attestation_"),
     }
 }
 
