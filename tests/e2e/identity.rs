@@ -7,7 +7,7 @@ use harness::filters::{jwt_authn, metadata};
 use harness::idp::IdentityProvider;
 use harness::keys::A;
 use harness::tls::{Authority, dns, uri};
-use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, Host, Request, only_on};
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, Host, Request, only_on};
 
 /// The claims that tell who the user is, in the order `sub user email groups sid name`.
 fn who(assertion: &Assertion) -> Value {
@@ -105,6 +105,9 @@ fn metadata_is_found_by_namespace_and_path() {
 
 #[test]
 fn the_first_source_that_names_somebody_wins() {
+    if Capability::FlatMetadata.is_lacking() {
+        return;
+    }
     let envoy = Bootstrap::new(json!({"signing_key": A}))
         .filter(metadata("test.first", &json!({"who": {"sub": "first", "email": "first@example.com"}})))
         .filter(metadata("test.second", &json!({"who": {"sub": "second", "name": "Second"}})))

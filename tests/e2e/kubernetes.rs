@@ -52,7 +52,7 @@ fn the_chart_signs_for_the_user_of_the_token() {
         let bootstrap: Value = serde_saphyr::from_str(map["data"]["envoy.yaml"].as_str().unwrap()).expect("YAML");
         let provider = IdentityProvider::new();
         let envoy = Bootstrap::shipped(Shipped::of(bootstrap).trusting(&provider)).start();
-        eventually("a key", || (envoy.stat("keys_published") > 0).then_some(()));
+        eventually("a key", || (envoy.key_stat("keys_published") > 0).then_some(()));
         let user = provider.bearer(json!({"sub": "u-1", "email": "ann@example.com"}));
         let user = Request::get("/").host("app.example.com").header("authorization", &user);
         let assertion = envoy.attest(&user.clone().header("x_email", "mallory@example.com"));

@@ -8,6 +8,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use super::bootstrap::Bootstrap;
+use super::capability::Capability;
 use super::envoy::Envoy;
 use super::host::Host;
 use super::log::the_refusal;
@@ -97,7 +98,11 @@ impl Host {
     }
 
     /// A route whose settings for the filter are where it looks for them: in metadata, or in a configuration of its own.
-    pub(super) fn route(self, mut route: Value) -> Value {
+    /// It has a name where that alone tells the filter that there is a route.
+    pub fn route(self, mut route: Value) -> Value {
+        if !Capability::NamelessRoutes.is_there() && route["name"].is_null() {
+            route["name"] = "a route".into();
+        }
         let Some(metadata) = route.pointer_mut("/metadata/filter_metadata").and_then(Value::as_object_mut) else {
             return route;
         };
