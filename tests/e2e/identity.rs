@@ -103,6 +103,25 @@ fn metadata_is_found_by_namespace_and_path() {
     ask(&envoy, "an empty object", &at("test.hollow"), "");
 }
 
+/// A dynamic module cannot read what is nested in it, but knows that it is there.
+#[test]
+fn an_odd_member_is_not_passed_over_for_another() {
+    if Capability::FlatMetadata.is_lacking() {
+        return;
+    }
+    for odd in [json!({"address": "ann@example.com"}), json!([["ann@example.com"]]), json!(7.5)] {
+        let who = json!({"sub": "u-1", "email": odd, "former_email": "eve@example.com"});
+        let envoy = Bootstrap::new(json!({
+            "signing_key": A,
+            "identity_sources": [{"metadata": {"namespace": "test.flat", "path": []}}],
+            "claims": {"email": {"first_of": ["email", "former_email"]}},
+        }));
+        let envoy = envoy.filter(metadata("test.flat", &who)).start();
+        let assertion = envoy.attest(&Request::get("/"));
+        assert_eq!((assertion.claim("sub"), assertion.claim("email")), (&json!("u-1"), &json!("")), "{odd}");
+    }
+}
+
 #[test]
 fn the_first_source_that_names_somebody_wins() {
     if Capability::FlatMetadata.is_lacking() {
