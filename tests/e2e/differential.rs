@@ -6,6 +6,8 @@
 
 /// What may differ.
 mod allowed;
+/// Odd client certificates.
+mod certificates;
 /// Odd identities.
 mod identity;
 /// Odd requests.
