@@ -24,12 +24,15 @@ pub enum Capability {
     CountsOnMainThread,
     /// Generic secrets for a native module.
     Secrets,
+    /// `oauth2` that hands the ID token on.
+    ForwardsIdTokens,
 }
 
 impl Capability {
     /// Whether the Envoy under test has it, by its version. What only a native module may lack is there for Wasm.
     pub fn is_there(self) -> bool {
-        if self != Self::HostSigns && Host::under_test() == Host::Wasm {
+        let is_of_both = matches!(self, Self::HostSigns | Self::ForwardsIdTokens);
+        if !is_of_both && Host::under_test() == Host::Wasm {
             return true;
         }
         let version = paths::envoy_version();
@@ -38,7 +41,7 @@ impl Capability {
         match self {
             Self::HostSigns => version >= (1, 37),
             Self::FlatMetadata | Self::NamelessRoutes => version >= (1, 38),
-            Self::CountsOnMainThread => version >= (1, 39),
+            Self::CountsOnMainThread | Self::ForwardsIdTokens => version >= (1, 39),
             Self::Secrets => version >= (1, 40),
         }
     }
@@ -58,8 +61,8 @@ impl Capability {
             Self::FlatMetadata => {
                 METADATA_REFUSED.get_or_init(assert_metadata_is_refused);
             }
-            // The tests `versions::` see what is so without these.
-            Self::NamelessRoutes | Self::CountsOnMainThread | Self::Secrets => {}
+            // The tests `versions::` see what is so without these. Without the last, Envoy refuses its field.
+            Self::NamelessRoutes | Self::CountsOnMainThread | Self::Secrets | Self::ForwardsIdTokens => {}
         }
         note(self);
         true
