@@ -109,13 +109,13 @@ impl<'a> RequestHost for HttpRequest<'a> {
 
     fn set_filter_state(&self, name: &str, value: &str) {
         if name == JTI {
-            self.unanswered.sign(value);
+            self.unanswered.sign(self.stream.connection(), value);
         }
         self.stream.set_filter_state(&as_in_wasm(name), value);
     }
 
     fn has_signed(&self, token_id: &str) -> bool {
-        unanswered::is_known(token_id)
+        unanswered::is_known(self.stream.connection(), token_id)
     }
 }
 

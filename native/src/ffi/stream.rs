@@ -9,6 +9,7 @@ use super::abi::{
     Attribute, DYNAMIC_METADATA, EnvoyBytes, EnvoyField, EnvoyStream, Map, ModuleBytes, ModuleField,
     envoy_dynamic_module_callback_get_most_specific_route_config,
     envoy_dynamic_module_callback_http_filter_continue_decoding,
+    envoy_dynamic_module_callback_http_filter_get_attribute_int,
     envoy_dynamic_module_callback_http_filter_get_attribute_string,
     envoy_dynamic_module_callback_http_filter_increment_counter,
     envoy_dynamic_module_callback_http_filter_record_histogram_value,
@@ -132,6 +133,20 @@ impl Stream<'_> {
             envoy_dynamic_module_callback_http_filter_get_attribute_string(self.envoy, attribute, &raw mut value)
         };
         found.then(|| self.bytes(value)).filter(|value| !value.is_empty())
+    }
+
+    /// The number of the client's connection; 0 for a request that has none.
+    pub(crate) fn connection(&self) -> u64 {
+        let mut number = 0;
+        // SAFETY: Envoy writes the number during the call.
+        let found = unsafe {
+            envoy_dynamic_module_callback_http_filter_get_attribute_int(
+                self.envoy,
+                Attribute::ConnectionId,
+                &raw mut number,
+            )
+        };
+        if found { number } else { 0 }
     }
 
     /// Whether the client has shown a certificate. Before 1.38 its digest says so.
