@@ -53,10 +53,9 @@ class Verifier:
         checks.anonymous(self.proxy, app)
         for url in {self.patient, self.forgetful}:
             checks.refuses_what_is_wrong(url, app, key)
+        checks.two_headers(self.patient, app, key)
         if traits.in_front:
             checks.believes_no_alias(self.patient, app, key)
-        else:
-            checks.two_headers(self.patient, app, key)
         if traits.fetches_again:
             reader = None if traits.discovers else f"{app.name}-patient"
             checks.fetches_seldom(self.proxy, self.patient, app, reader, SHORT)
