@@ -133,6 +133,7 @@ APACHE = {"anonymous": False, "leeway": False, "pauses": False}
 
 ALL = [
     Python("python-pyjwt", "verify"),
+    Python("python-joserfc", "verify_joserfc"),
     Rust("rust", "rust-jsonwebtoken"),
     Node(),
     Go("go-jose", "gojose"),
