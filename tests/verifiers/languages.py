@@ -134,6 +134,7 @@ APACHE = {"anonymous": False, "leeway": False, "pauses": False}
 ALL = [
     Python("python-pyjwt", "verify"),
     Python("python-joserfc", "verify_joserfc"),
+    Python("python-authlib", "verify_authlib"),
     Rust("rust", "rust-jsonwebtoken"),
     Node(),
     Go("go-jose", "gojose"),
