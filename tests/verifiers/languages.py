@@ -137,6 +137,7 @@ ALL = [
     Python("python-authlib", "verify_authlib"),
     Rust("rust", "rust-jsonwebtoken"),
     Node(),
+    Node("node-jsonwebtoken", "verify-jsonwebtoken.mjs", **JWKS_RSA),
     Go("go-jose", "gojose"),
     # jose4j keeps a keyset for the length of the pause, even an old one.
     Java("java-jose4j", "jose4j", endless_pause=1),
