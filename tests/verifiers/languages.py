@@ -141,6 +141,7 @@ ALL = [
     Node("node-express-jwt", "verify-express-jwt.mjs", **JWKS_RSA),
     Node("node-fast-jwt", "verify-fast-jwt.mjs", **JWKS_RSA),
     Node("node-passport-jwt", "verify-passport-jwt.mjs", **JWKS_RSA),
+    Node("node-aws-jwt-verify", "verify-aws-jwt-verify.mjs"),
     Go("go-jose", "gojose"),
     # jose4j keeps a keyset for the length of the pause, even an old one.
     Java("java-jose4j", "jose4j", endless_pause=1),
