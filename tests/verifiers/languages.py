@@ -143,6 +143,7 @@ ALL = [
     Node("node-passport-jwt", "verify-passport-jwt.mjs", **JWKS_RSA),
     Node("node-aws-jwt-verify", "verify-aws-jwt-verify.mjs"),
     Go("go-jose", "gojose"),
+    Go("go-jwt", "golangjwt"),
     # jose4j keeps a keyset for the length of the pause, even an old one.
     Java("java-jose4j", "jose4j", endless_pause=1),
     Sidecar("sidecar", fetches_again=False),
