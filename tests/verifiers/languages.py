@@ -144,6 +144,7 @@ ALL = [
     Node("node-aws-jwt-verify", "verify-aws-jwt-verify.mjs"),
     Go("go-jose", "gojose"),
     Go("go-jwt", "golangjwt"),
+    Go("go-jwx", "jwx"),
     # jose4j keeps a keyset for the length of the pause, even an old one.
     Java("java-jose4j", "jose4j", endless_pause=1),
     Sidecar("sidecar", fetches_again=False),
