@@ -145,6 +145,7 @@ ALL = [
     Go("go-jose", "gojose"),
     Go("go-jwt", "golangjwt"),
     Go("go-jwx", "jwx"),
+    Go("go-oidc", "oidc", discovers=True),
     # jose4j keeps a keyset for the length of the pause, even an old one.
     Java("java-jose4j", "jose4j", endless_pause=1),
     Sidecar("sidecar", fetches_again=False),
