@@ -148,5 +148,7 @@ ALL = [
     Go("go-oidc", "oidc", discovers=True),
     # jose4j keeps a keyset for the length of the pause, even an old one.
     Java("java-jose4j", "jose4j", endless_pause=1),
+    # Its pause must be shorter than its keyset lives.
+    Java("java-nimbus", "nimbus", endless_pause=0.5),
     Sidecar("sidecar", fetches_again=False),
 ]
