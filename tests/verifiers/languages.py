@@ -150,5 +150,6 @@ ALL = [
     Java("java-jose4j", "jose4j", endless_pause=1),
     # Its pause must be shorter than its keyset lives.
     Java("java-nimbus", "nimbus", endless_pause=0.5),
+    Java("java-spring", "spring", shared=None, discovers=True),
     Sidecar("sidecar", fetches_again=False),
 ]
