@@ -151,5 +151,6 @@ ALL = [
     # Its pause must be shorter than its keyset lives.
     Java("java-nimbus", "nimbus", endless_pause=0.5),
     Java("java-spring", "spring", shared=None, discovers=True),
+    Ruby("ruby", "ruby-jwt"),
     Sidecar("sidecar", fetches_again=False),
 ]
