@@ -152,5 +152,6 @@ ALL = [
     Java("java-nimbus", "nimbus", endless_pause=0.5),
     Java("java-spring", "spring", shared=None, discovers=True),
     Ruby("ruby", "ruby-jwt"),
+    Php("php", "php-phpseclib"),
     Sidecar("sidecar", fetches_again=False),
 ]
