@@ -154,4 +154,8 @@ ALL = [
     Ruby("ruby", "ruby-jwt"),
     Php("php", "php-phpseclib"),
     Sidecar("sidecar", fetches_again=False),
+    Apache("apache-oauth2", "oauth2", "libapache2-mod-oauth2", {
+        "http://proxy.example.com:10000/.well-known/pomerium/jwks.json": "{JWKS_URL}",
+        "jwks_uri.expiry=300": "jwks_uri.expiry={KEYSET_MAX_AGE}",
+        "aud:app.example.com": "aud:{AUDIENCE}", "iss:app.example.com": "iss:{ISSUER}"}, **APACHE),
 ]
