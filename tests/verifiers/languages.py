@@ -158,4 +158,7 @@ ALL = [
         "http://proxy.example.com:10000/.well-known/pomerium/jwks.json": "{JWKS_URL}",
         "jwks_uri.expiry=300": "jwks_uri.expiry={KEYSET_MAX_AGE}",
         "aud:app.example.com": "aud:{AUDIENCE}", "iss:app.example.com": "iss:{ISSUER}"}, **APACHE),
+    Apache("apache-openidc", "auth_openidc", "libapache2-mod-auth-openidc", {
+        "MetadataURL https://app.example.com": "MetadataURL {ISSUER}", "aud:app.example.com": "aud:{AUDIENCE}",
+        "iss:https://app.example.com": "iss:{ISSUER}"}, discovers=True, **APACHE),
 ]
