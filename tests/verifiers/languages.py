@@ -161,4 +161,5 @@ ALL = [
     Apache("apache-openidc", "auth_openidc", "libapache2-mod-auth-openidc", {
         "MetadataURL https://app.example.com": "MetadataURL {ISSUER}", "aud:app.example.com": "aud:{AUDIENCE}",
         "iss:https://app.example.com": "iss:{ISSUER}"}, discovers=True, **APACHE),
+    Haproxy("haproxy", fetches_again=False, several_audiences=False),
 ]
