@@ -163,3 +163,9 @@ ALL = [
         "iss:https://app.example.com": "iss:{ISSUER}"}, discovers=True, **APACHE),
     Haproxy("haproxy", fetches_again=False, several_audiences=False),
 ]
+
+
+def check_traps(made):
+    """Whether libraries do by themselves what the documents say that they do."""
+    if "node" in {app.language for app in made}:
+        run(["node", "--test", "--test-reporter=dot", "traps.test.mjs"], cwd=Node.directory)

@@ -68,6 +68,7 @@ def main():
         print(f"  {name}: NOT TESTED, for this machine lacks {message}", flush=True)
     if not made or (missing and os.environ.get("REQUIRE_ALL") == "1"):
         sys.exit("not every verifier was tested" if made else "no verifier was tested")
+    languages.check_traps(made)
     with tempfile.TemporaryDirectory(prefix="verifiers-") as name:
         directory = pathlib.Path(name)
         try:
