@@ -93,11 +93,16 @@ class Java(App):
         run(["sha256sum", "--quiet", "--check", "jars.sha256"], cwd=self.directory)
         if self.shared:
             copy(SOURCES / "java" / self.shared, self.directory)
-        run(["javac", "-parameters", "-cp", f"{self.directory}/lib/*", "-d", self.directory / "classes",
+        run(["javac", "-parameters", "-Xlint:all", "-Werror", "-cp", self.jars(), "-d", self.directory / "classes",
              *self.directory.glob("*.java")])
 
+    def jars(self):
+        """Those whose hashes were compared, and no other."""
+        lines = (self.directory / "jars.sha256").read_text().splitlines()
+        return ":".join(str(self.directory / line.split()[1]) for line in lines)
+
     def command(self):
-        return ["java", "-cp", f"{self.directory}/classes:{self.directory}:{self.directory}/lib/*", "App"]
+        return ["java", "-cp", f"{self.directory}/classes:{self.directory}:{self.jars()}", "App"]
 
 
 class Ruby(App):

@@ -6,6 +6,8 @@ export function seldom(pause) {
     if (performance.now() - asked >= pause * 1000) {
       asked = performance.now();
       keyset = download(url);
+      // What failed is tried again at once.
+      keyset.catch(() => { asked = -Infinity; });
     }
     return keyset;
   };
