@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use attestation_filter::value::Flat;
 
@@ -12,9 +13,10 @@ use crate::ffi::{Kind, Stream};
 
 /// How many names of a namespace are remembered. An identity has fewer.
 const MAX_NAMES: usize = 256;
-/// How often all types are tried for a name whose value is not of the type that it had last. After that, values of other
-/// types are unreadable.
+/// How often all types are tried for a name whose value is not of the type that it had last, in [`PERIOD`]. After that,
+/// values of other types are unreadable until it is over.
 const MAX_GUESSES: u8 = 8;
+const PERIOD: Duration = Duration::from_secs(10);
 
 /// The types that values had last, by namespace and name.
 #[derive(Debug, Default)]
@@ -24,6 +26,16 @@ pub(crate) struct Kinds(RwLock<BTreeMap<String, BTreeMap<Vec<u8>, Guess>>>);
 struct Guess {
     kind: Option<Kind>,
     guesses: u8,
+    /// When the first of them was made.
+    since: Option<Instant>,
+}
+
+impl Guess {
+    /// The same, once its guesses are too long ago to count.
+    fn at(self, now: Instant) -> Self {
+        let is_over = self.since.is_some_and(|since| now.saturating_duration_since(since) >= PERIOD);
+        if is_over { Self { kind: self.kind, ..Self::default() } } else { self }
+    }
 }
 
 impl Kinds {
@@ -41,13 +53,17 @@ impl Kinds {
         if let Some(value) = known.kind.and_then(&read) {
             return Some(value);
         }
+        let now = Instant::now();
+        let known = known.at(now);
         if known.guesses >= MAX_GUESSES {
             return None;
         }
         // A list first: Envoy takes no notice if it is none.
         let others = [Kind::Texts, Kind::Text, Kind::Number, Kind::Bool].into_iter();
         let found = others.filter(|kind| known.kind != Some(*kind)).find_map(|kind| Some((kind, read(kind)?)));
-        self.learn(namespace, name, found.as_ref().map(|(kind, _)| *kind).or(known.kind));
+        let kind = found.as_ref().map(|(kind, _)| *kind).or(known.kind);
+        let guesses = known.guesses.saturating_add(1);
+        self.learn(namespace, name, Guess { kind, guesses, since: known.since.or(Some(now)) });
         found.map(|(_, value)| value)
     }
 
@@ -56,14 +72,13 @@ impl Kinds {
         kinds.get(namespace).and_then(|names| names.get(name)).copied().unwrap_or_default()
     }
 
-    fn learn(&self, namespace: &str, name: &[u8], kind: Option<Kind>) {
+    fn learn(&self, namespace: &str, name: &[u8], guess: Guess) {
         let mut kinds = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let kinds = kinds.entry(namespace.to_owned()).or_default();
         if kinds.len() >= MAX_NAMES && !kinds.contains_key(name) {
             return;
         }
-        let guess = kinds.entry(name.to_vec()).or_default();
-        *guess = Guess { kind, guesses: guess.guesses.saturating_add(1) };
+        kinds.insert(name.to_vec(), guess);
     }
 }
 
@@ -98,6 +113,19 @@ mod tests {
             kinds.value("n", b"a", |kind| value(&calls, kind));
         }
         assert!(calls.get() < 100 + 4 * usize::from(MAX_GUESSES), "{}", calls.get());
+    }
+
+    #[test]
+    fn type_is_guessed_again_after_a_while() {
+        let (kinds, now) = (Kinds::default(), Instant::now());
+        for _ in 0..MAX_GUESSES {
+            assert!(kinds.value("n", b"a", |_| None).is_none());
+        }
+        let text = |kind| (kind == Kind::Text).then_some(Flat::Text(b"ann"));
+        assert!(kinds.value("n", b"a", text).is_none(), "not at once");
+        let long_ago = Guess { since: now.checked_sub(PERIOD), ..kinds.known("n", b"a") };
+        kinds.learn("n", b"a", long_ago);
+        assert!(kinds.value("n", b"a", text).is_some());
     }
 
     #[test]
