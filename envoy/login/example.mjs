@@ -7,9 +7,14 @@ import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
-const { RUN_ENVOY, ATTESTATION_FILTER_WASM: MODULE, ATTEST } = process.env;
+const { ENVOY, RUN_ENVOY, ATTESTATION_FILTER_WASM: MODULE, ATTEST } = process.env;
 const HERE = import.meta.dirname;
 const DEADLINE = 30_000;
+/** What docs/login.md says to change in envoy.yaml for an older Envoy. */
+const BEFORE_1_39 = [
+  ['                forward_id_token: {header: x-id-token}\n', ''],
+  ['from_headers: [{name: x-id-token}]', 'from_cookies: [login-id]'],
+];
 
 export class Example {
   #running = [];
@@ -19,8 +24,11 @@ export class Example {
     this.directory = mkdtempSync(join(HERE, 'run-'));
   }
 
-  /** Starts everything, where `friendly` on the ports of envoy.yaml if nobody else has them; `ending` ends the secret's file. */
-  async start({ friendly = false, ending = '' } = {}) {
+  /**
+   * Starts everything, where `friendly` on the ports of envoy.yaml if nobody else has them; `ending` ends the secret's file.
+   * `app` is a server to run in the place of `attest upstream`.
+   */
+  async start({ friendly = false, ending = '', app } = {}) {
     const port = async (wanted) => (friendly && (await isFree(wanted)) ? wanted : 0);
     const clientSecret = this.#secret('client-secret', ending);
     this.#secret('hmac-secret');
@@ -35,9 +43,8 @@ export class Example {
     await this.#message(provider);
 
     this.keysetUrl = `${this.app}/.well-known/pomerium/jwks.json`;
-    this.#run('upstream', (stdio) => spawn(ATTEST,
-      ['upstream', '--listen', `unix:${this.file('upstream.sock')}`, '--jwks', this.keysetUrl, '--audience', 'localhost'],
-      { stdio }));
+    if (app) app.listen(this.file('upstream.sock'));
+    else this.#startUpstream();
     await this.#until('the app to answer', async () => (await fetch(`${this.app}/healthz`)).ok);
     await this.#until('the keyset', async () => (await (await fetch(this.keysetUrl)).json()).keys.length > 0);
   }
@@ -61,6 +68,12 @@ export class Example {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
+  #startUpstream() {
+    this.#run('upstream', (stdio) => spawn(ATTEST,
+      ['upstream', '--listen', `unix:${this.file('upstream.sock')}`, '--jwks', this.keysetUrl, '--audience', 'localhost'],
+      { stdio }));
+  }
+
   async #startEnvoy(port) {
     writeFileSync(this.file('envoy.yaml'), this.#bootstrap(port));
     const child = spawn(RUN_ENVOY, [this.file('envoy.yaml'), this.file('envoy.log'), '2'],
@@ -82,6 +95,7 @@ export class Example {
       ['/run/secrets/attestation', this.directory],
       ['/run/attestation/upstream.sock', this.file('upstream.sock')],
       ['/etc/envoy/attestation_filter.wasm', MODULE],
+      ...(hasForwardIdToken() ? [] : BEFORE_1_39),
     ].reduce((text, [shipped, ours]) => {
       if (!text.includes(shipped)) throw new Error(`envoy.yaml does not hold ${shipped}`);
       return text.replaceAll(shipped, ours);
@@ -117,6 +131,11 @@ export class Example {
     }
     throw new Error(`timed out waiting for ${what}`);
   }
+}
+
+function hasForwardIdToken() {
+  const [, minor] = execFileSync(ENVOY, ['--version'], { encoding: 'utf8' }).match(/\/1\.(\d+)\./);
+  return Number(minor) >= 39;
 }
 
 function isFree(port) {
