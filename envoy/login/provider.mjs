@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import Provider from 'oidc-provider';
 import { signInPage, signOutPage } from './pages.mjs';
 
+const ADMINS = ['alice', 'zoe'];
 const SCOPES = 'openid email profile groups';
 const USER_NAME = /^[a-z0-9.-]{1,64}$/;
 
@@ -75,7 +76,7 @@ async function allowTheApp({ oidc }) {
 }
 
 function claims(name) {
-  const groups = name === 'zoe' ? ['engineering', 'admins'] : ['engineering'];
+  const groups = ADMINS.includes(name) ? ['engineering', 'admins'] : ['engineering'];
   return { sub: name, email: `${name}@example.com`, name: name[0].toUpperCase() + name.slice(1), preferred_username: name, groups };
 }
 

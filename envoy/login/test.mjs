@@ -99,9 +99,10 @@ async function twoPeople() {
 /** What an app sees of cookies, where it sees their values. */
 async function theAppsOwnCookies() {
   const app = createServer((request, response) => response.end(JSON.stringify(request.headers)));
+  await once(app.listen(0, '127.0.0.1'), 'listening');
   const other = new Example();
   process.once('exit', () => other.close());
-  await other.start({ app });
+  await other.start({ app: { port: app.address().port, start() {} } });
   const page = await person();
   await page.goto(`${other.app}/`);
   await page.type('input[name=login]', 'zoe');
