@@ -152,7 +152,7 @@ e2e-native: prerequisites wasm native envoy envoy-without-sign run-envoy ## Run 
 test-matrix: prerequisites $(modules) envoy-without-sign ## Run the end-to-end tests on every supported Envoy; writes down what each can do (also HOST=native)
 	@HOST="$(HOST)" ATTESTATION_NATIVE="$(native)" ENVOY_WITHOUT_SIGN="$(envoy_without_sign)" scripts/test-matrix "$(module)" $(versions)
 
-test-verifiers: prerequisites snippets wasm envoy run-envoy ## Verify in every language that is here (REQUIRE_ALL=1: all must be)
+test-verifiers: prerequisites snippets wasm envoy run-envoy ## Verify in every language that is here (REQUIRE_ALL=1: all must be; scripts/install-verifiers)
 	@$(say) "test-verifiers: every language verifies through a rotation (a few minutes the first time)"
 	@$(found) RUN_ENVOY="$(run_envoy)" REQUIRE_ALL=$(REQUIRE_ALL) tests/verifiers/run
 	@$(say) "test-verifiers: apps behind what attest from-pomerium writes"

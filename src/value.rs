@@ -1,4 +1,4 @@
-//! JSON values as they come from outside: of Envoy's metadata as serialised protobuf, read in place, or of JSON.
+//! JSON values as they come from outside, read in place: of Envoy's metadata, serialised or member by member, or of JSON.
 //!
 //! Strings may be no UTF-8 and numbers may be no number. Nothing is copied, and what is malformed reads as absent.
 
@@ -28,6 +28,9 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
+    /// What a member is that cannot be read: something, but no claim.
+    pub(crate) const UNREADABLE: Value<'static> = Value::Number(f64::NAN);
+
     /// Whether there is nothing in it: null, and the empty text, list and object.
     #[must_use]
     pub fn is_empty(self) -> bool {
@@ -61,6 +64,35 @@ pub enum Object<'a> {
     Struct(Struct<'a>),
     /// Of JSON.
     Json(&'a Map<String, Json>),
+    /// Members that were read one by one.
+    Flat(&'a [(&'a [u8], Flat<'a>)]),
+}
+
+/// A member that is no object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Flat<'a> {
+    /// A string, unchecked.
+    Text(&'a [u8]),
+    /// A double.
+    Number(f64),
+    /// A bool.
+    Bool(bool),
+    /// A list of strings, unchecked.
+    Texts(Vec<&'a [u8]>),
+    /// Something, but nothing that the host can read.
+    Unreadable,
+}
+
+impl<'a> From<&'a Flat<'a>> for Value<'a> {
+    fn from(member: &'a Flat<'a>) -> Self {
+        match member {
+            Flat::Text(text) => Self::String(text),
+            Flat::Number(number) => Self::Number(*number),
+            Flat::Bool(bool) => Self::Bool(*bool),
+            Flat::Texts(texts) => Self::List(List::Bytes(texts)),
+            Flat::Unreadable => Self::UNREADABLE,
+        }
+    }
 }
 
 impl<'a> Object<'a> {
@@ -70,6 +102,9 @@ impl<'a> Object<'a> {
         match self {
             Self::Struct(members) => members.get(name),
             Self::Json(members) => members.get(name).map(Value::from),
+            Self::Flat(members) => {
+                members.iter().find(|(other, _)| *other == name.as_bytes()).map(|(_, value)| Value::from(value))
+            }
         }
     }
 
@@ -78,7 +113,11 @@ impl<'a> Object<'a> {
         match self {
             Self::Struct(members) => Either::Left(members.members()),
             Self::Json(members) => {
-                Either::Right(members.iter().map(|(name, value)| (name.as_bytes(), Value::from(value))))
+                let members = members.iter().map(|(name, value)| (name.as_bytes(), Value::from(value)));
+                Either::Right(Either::Left(members))
+            }
+            Self::Flat(members) => {
+                Either::Right(Either::Right(members.iter().map(|(name, value)| (*name, Value::from(value)))))
             }
         }
     }
@@ -93,6 +132,8 @@ pub enum List<'a> {
     Json(&'a [Json]),
     /// Strings.
     Texts(&'a [Cow<'a, str>]),
+    /// Strings, unchecked.
+    Bytes(&'a [&'a [u8]]),
 }
 
 impl<'a> List<'a> {
@@ -101,7 +142,12 @@ impl<'a> List<'a> {
         match self {
             Self::Wire(list) => Either::Left(list.items()),
             Self::Json(items) => Either::Right(Either::Left(items.iter().map(Value::from))),
-            Self::Texts(texts) => Either::Right(Either::Right(texts.iter().map(|text| Value::String(text.as_bytes())))),
+            Self::Texts(texts) => {
+                Either::Right(Either::Right(Either::Left(texts.iter().map(|text| Value::String(text.as_bytes())))))
+            }
+            Self::Bytes(texts) => {
+                Either::Right(Either::Right(Either::Right(texts.iter().map(|text| Value::String(text)))))
+            }
         }
     }
 }
@@ -127,6 +173,31 @@ impl<T, L: Iterator<Item = T>, R: Iterator<Item = T>> Iterator for Either<L, R> 
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn flat_members_and_protobuf_read_alike() {
+        let json = json!({"b": true, "d": 1.5, "l": ["y", ""], "s": "x"});
+        let bytes = protobuf::build::object(&json);
+        let wire = Object::Struct(Struct::new(&bytes));
+        let flat: [(&[u8], Flat<'_>); 4] = [
+            (b"b", Flat::Bool(true)),
+            (b"d", Flat::Number(1.5)),
+            (b"l", Flat::Texts(vec![b"y", b""])),
+            (b"s", Flat::Text(b"x")),
+        ];
+        let flat = Object::Flat(&flat);
+        let plain = |value: Value<'_>| match value {
+            Value::List(list) => format!("{:?}", list.items().collect::<Vec<_>>()),
+            other => format!("{other:?}"),
+        };
+        for name in ["b", "d", "l", "s", "missing"] {
+            assert_eq!(wire.get(name).map(plain), flat.get(name).map(plain), "{name}");
+        }
+        let members = |object: Object<'_>| -> Vec<_> {
+            object.members().map(|(name, value)| (name.to_vec(), plain(value))).collect()
+        };
+        assert_eq!(members(wire), members(flat));
+    }
 
     #[test]
     fn json_and_protobuf_read_alike() {

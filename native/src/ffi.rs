@@ -21,4 +21,4 @@ pub(crate) use loading::{MainThread, SecretId, has_main_thread_metrics, has_meta
 pub(crate) use log::{LogLevel, log, logs};
 pub(crate) use metric::{CounterId, GaugeId, HistogramId, LabelledCounterId};
 pub(crate) use scheduler::{ConfigScheduler, StreamScheduler};
-pub(crate) use stream::{Kind, Scalar, Stream};
+pub(crate) use stream::{Kind, Stream};

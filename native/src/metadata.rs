@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-use serde_json::{Map as Object, Number, Value};
+use attestation_filter::value::Flat;
 
-use crate::ffi::{Kind, Scalar, Stream};
+use crate::ffi::{Kind, Stream};
 
 /// How many names of a namespace are remembered. An identity has fewer.
 const MAX_NAMES: usize = 256;
 /// How often all types are tried for a name whose value is not of the type that it had last. After that, values of other
-/// types are left out.
+/// types are unreadable.
 const MAX_GUESSES: u8 = 8;
 
 /// The types that values had last, by namespace and name.
@@ -27,19 +27,16 @@ struct Guess {
 }
 
 impl Kinds {
-    /// The namespace as an object of scalars and lists of strings; none if nothing is there. What has another type is
-    /// left out.
-    pub(crate) fn read(&self, stream: &Stream<'_>, namespace: &str) -> Option<Value> {
+    /// The members of the namespace as Envoy has them; none if nothing is there. A member that is neither a scalar nor a list
+    /// of strings is unreadable: where another could take its place, that would be somebody else's.
+    pub(crate) fn read<'s>(&self, stream: &'s Stream<'_>, namespace: &str) -> Option<Vec<(&'s [u8], Flat<'s>)>> {
         let names = stream.metadata_names(namespace);
-        let members = names.into_iter().filter_map(|name| {
-            let value = self.value(namespace, name, |kind| read(stream, namespace, name, kind))?;
-            Some((String::from_utf8(name.to_vec()).ok()?, value))
-        });
-        let object: Object<String, Value> = members.collect();
-        (!object.is_empty()).then_some(Value::Object(object))
+        let value = |name| self.value(namespace, name, |kind| stream.metadata(namespace, name, kind));
+        let members: Vec<_> = names.into_iter().map(|name| (name, value(name).unwrap_or(Flat::Unreadable))).collect();
+        (!members.is_empty()).then_some(members)
     }
 
-    fn value(&self, namespace: &str, name: &[u8], read: impl Fn(Kind) -> Option<Value>) -> Option<Value> {
+    fn value<'s>(&self, namespace: &str, name: &[u8], read: impl Fn(Kind) -> Option<Flat<'s>>) -> Option<Flat<'s>> {
         let known = self.known(namespace, name);
         if let Some(value) = known.kind.and_then(&read) {
             return Some(value);
@@ -48,7 +45,7 @@ impl Kinds {
             return None;
         }
         // A list first: Envoy takes no notice if it is none.
-        let others = [Kind::List, Kind::Text, Kind::Number, Kind::Bool].into_iter();
+        let others = [Kind::Texts, Kind::Text, Kind::Number, Kind::Bool].into_iter();
         let found = others.filter(|kind| known.kind != Some(*kind)).find_map(|kind| Some((kind, read(kind)?)));
         self.learn(namespace, name, found.as_ref().map(|(kind, _)| *kind).or(known.kind));
         found.map(|(_, value)| value)
@@ -70,32 +67,16 @@ impl Kinds {
     }
 }
 
-fn read(stream: &Stream<'_>, namespace: &str, name: &[u8], kind: Kind) -> Option<Value> {
-    match kind {
-        Kind::List => {
-            let texts = stream.metadata_texts(namespace, name)?;
-            Some(
-                texts.into_iter().filter_map(|text| String::from_utf8(text.to_vec()).ok()).map(Value::String).collect(),
-            )
-        }
-        Kind::Text | Kind::Number | Kind::Bool => match stream.metadata(namespace, name, kind)? {
-            Scalar::Text(text) => String::from_utf8(text.to_vec()).ok().map(Value::String),
-            Scalar::Number(number) => Number::from_f64(number).map(Value::Number),
-            Scalar::Bool(bool) => Some(Value::Bool(bool)),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
 
     use super::*;
 
-    fn read_a(kind: Kind) -> impl Fn(&Cell<usize>, Kind) -> Option<Value> {
+    fn read_a(kind: Kind) -> impl Fn(&Cell<usize>, Kind) -> Option<Flat<'static>> {
         move |calls, asked| {
             calls.set(calls.get() + 1);
-            (asked == kind).then(|| Value::from("value"))
+            (asked == kind).then_some(Flat::Bool(true))
         }
     }
 

@@ -5,8 +5,7 @@ use std::cell::OnceCell;
 use attestation_filter::attester::JTI;
 use attestation_filter::host::{CertificateField, RequestHost, RouteSettings, Unreadable};
 use attestation_filter::http::fields::Fields;
-use attestation_filter::value::Object;
-use serde_json::Value as Json;
+use attestation_filter::value::{Flat, Object};
 
 use crate::ffi::{Attribute, Map, Stream};
 use crate::metadata::Kinds;
@@ -18,22 +17,24 @@ pub(crate) struct HttpRequest<'a> {
     stream: &'a Stream<'a>,
     process: Process<'a>,
     kinds: &'a Kinds,
-    metadata: MetadataRead,
+    metadata: MetadataRead<'a>,
     unanswered: &'a Unanswered,
 }
 
 /// The flat metadata that sources have asked for, one namespace after the other. It is kept, as the core borrows it.
 #[derive(Default)]
-struct MetadataRead(OnceCell<Box<(String, Option<Json>, MetadataRead)>>);
+struct MetadataRead<'a>(OnceCell<Box<(String, Option<Members<'a>>, MetadataRead<'a>)>>);
 
-impl MetadataRead {
-    fn get(&self, namespace: &str, read: impl Fn() -> Option<Json>) -> Option<&Json> {
+type Members<'a> = Vec<(&'a [u8], Flat<'a>)>;
+
+impl<'a> MetadataRead<'a> {
+    fn get(&self, namespace: &str, read: impl Fn() -> Option<Members<'a>>) -> Option<Object<'_>> {
         let mut place = self;
         loop {
             let first = || Box::new((namespace.to_owned(), read(), Self::default()));
-            let (name, object, next) = &**place.0.get_or_init(first);
+            let (name, members, next) = &**place.0.get_or_init(first);
             if name == namespace {
-                return object.as_ref();
+                return members.as_deref().map(Object::Flat);
             }
             place = next;
         }
@@ -77,8 +78,7 @@ impl<'a> RequestHost for HttpRequest<'a> {
 
     /// Flat: scalars and lists of strings.
     fn metadata(&self, namespace: &str) -> Option<Object<'_>> {
-        let object = self.metadata.get(namespace, || self.kinds.read(self.stream, namespace))?;
-        object.as_object().map(Object::Json)
+        self.metadata.get(namespace, || self.kinds.read(self.stream, namespace))
     }
 
     fn filter_state(&self, name: &str) -> Option<Vec<u8>> {
@@ -109,13 +109,13 @@ impl<'a> RequestHost for HttpRequest<'a> {
 
     fn set_filter_state(&self, name: &str, value: &str) {
         if name == JTI {
-            self.unanswered.sign(value);
+            self.unanswered.sign(self.stream.connection(), value);
         }
         self.stream.set_filter_state(&as_in_wasm(name), value);
     }
 
     fn has_signed(&self, token_id: &str) -> bool {
-        unanswered::is_known(token_id)
+        unanswered::is_known(self.stream.connection(), token_id)
     }
 }
 

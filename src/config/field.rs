@@ -18,7 +18,7 @@ const MAX_SIZE: u64 = 4_294_967_295;
 pub(super) fn to_json(object: Object<'_>) -> Option<Map<String, Json>> {
     let is_well_formed = match object {
         Object::Struct(members) => members.is_well_formed(),
-        Object::Json(_) => true,
+        Object::Json(_) | Object::Flat(_) => true,
     };
     members_to_json(object, MAX_DEPTH).filter(|_| is_well_formed)
 }

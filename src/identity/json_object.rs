@@ -4,9 +4,6 @@ use serde_json::{Map, Value as Json};
 
 use crate::value::Value;
 
-/// What a member is that cannot be read: something, but no claim.
-const UNREADABLE: Value<'static> = Value::Number(f64::NAN);
-
 /// A JSON object.
 #[derive(Debug, PartialEq)]
 pub struct JsonObject {
@@ -42,7 +39,7 @@ impl JsonObject {
 
     /// The member of this name.
     pub(super) fn get(&self, name: &str) -> Option<Value<'_>> {
-        let unreadable = || self.unreadable.iter().any(|member| member == name).then_some(UNREADABLE);
+        let unreadable = || self.unreadable.iter().any(|member| member == name).then_some(Value::UNREADABLE);
         unreadable().or_else(|| self.members.get(name).map(Value::from))
     }
 

@@ -19,10 +19,11 @@ use harness::{ASSERTION_HEADER, Bootstrap, Client, Envoy, Request, Shipped, even
 
 const RULES: &str = include_str!("../../envoy/observability/rules.yaml");
 
-/// What no traffic can bring about: the host's function would have to fail after it has worked. And the daemon that
-/// rotates keys is no Envoy. `rules-test.yaml` has them all the same.
-const OUT_OF_REACH: [&str; 5] = [
+/// What no traffic can bring about: the host's function would have to fail after it has worked, the native module would
+/// have to panic. And the daemon that rotates keys is no Envoy. `rules-test.yaml` has them all the same.
+const OUT_OF_REACH: [&str; 6] = [
     "AttestationCannotSign",
+    "AttestationPanicked",
     "AttestationSignsInWasm",
     "AttestationRotationHeld",
     "AttestationRotationFails",

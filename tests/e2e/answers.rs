@@ -9,7 +9,8 @@ use harness::idp::IdentityProvider;
 use harness::keys::{A, KID_A, RSA, pem};
 use harness::tls::Authority;
 use harness::{
-    ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, HOST, Http2Client, JWKS_PATH, Reply, Request, eventually,
+    ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, HOST, Host, Http2Client, JWKS_PATH, Reply, Request,
+    eventually,
 };
 
 use crate::applied::{apply, check_refused};
@@ -317,7 +318,8 @@ fn the_user_endpoint_has_pomeriums_shape() {
 
 /// A route table with one virtual host, whose requests go to the upstream.
 fn only_for(domains: &Value, matches: &[Value]) -> Value {
-    let routes: Vec<Value> = matches.iter().map(|m| json!({"match": m, "route": {"cluster": "upstream"}})).collect();
+    let routes = matches.iter().map(|m| json!({"match": m, "route": {"cluster": "upstream"}}));
+    let routes: Vec<Value> = routes.map(|route| Host::under_test().route(route)).collect();
     json!({"route_config": {"virtual_hosts": [{"name": "one", "domains": domains, "routes": routes}]}})
 }
 

@@ -10,7 +10,7 @@ use harness::idp::IdentityProvider;
 use harness::keys::A;
 use harness::log::ours;
 use harness::tls::{Authority, dns, uri};
-use harness::{Assertion, Bootstrap, Envoy, Host, Reply, Request, only_on};
+use harness::{Assertion, Bootstrap, Capability, Envoy, Host, Reply, Request, only_on};
 
 /// The subject that reached the upstream; none where the request was answered 401 by the filter.
 fn subject(reply: &Reply, what: &str) -> Option<String> {
@@ -90,6 +90,9 @@ fn an_authorization_service_over_http_says_it_in_headers() {
 
 #[test]
 fn an_authorization_service_over_http_says_it_in_metadata() {
+    if Capability::FlatMetadata.is_lacking() {
+        return;
+    }
     let envoy = Bootstrap::new(json!({
         "signing_key": A,
         "identity_sources": [{"metadata": {"namespace": "envoy.filters.http.ext_authz", "path": []}}],
@@ -133,6 +136,9 @@ fn by_metadata(authorization: &str) -> Verdict {
 
 #[test]
 fn an_authorization_service_over_grpc_says_it_in_metadata() {
+    if Capability::FlatMetadata.is_lacking() {
+        return;
+    }
     let ext_authz = |path: Value| json!({"metadata": {"namespace": "envoy.filters.http.ext_authz", "path": path}});
     let envoy = Bootstrap::new(json!({
         "signing_key": A,
@@ -171,6 +177,9 @@ fn an_authorization_service_over_grpc_says_it_in_metadata() {
 
 #[test]
 fn what_envoy_itself_adds_to_the_metadata_is_nobody() {
+    if Capability::FlatMetadata.is_lacking() {
+        return;
+    }
     let source = |path: Value| json!([{"metadata": {"namespace": "envoy.filters.http.ext_authz", "path": path}}]);
     for (path, name) in [(json!(["session", "user"]), "session of nobody"), (json!([]), "blank")] {
         let envoy = Bootstrap::new(json!({
@@ -351,6 +360,9 @@ fn by_badge(authorization: &str) -> Verdict {
 
 #[test]
 fn among_several_authorities_the_first_in_the_list_wins_and_is_named() {
+    if Capability::FlatMetadata.is_lacking() {
+        return;
+    }
     let (provider, authority) = (IdentityProvider::new(), Authority::new());
     let envoy = every_authority(&provider, &authority);
     let certificate = authority.certify("workload", &[uri("spiffe://example.com/workload")]);

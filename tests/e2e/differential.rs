@@ -6,6 +6,8 @@
 
 /// What may differ.
 mod allowed;
+/// Odd client certificates.
+mod certificates;
 /// Odd identities.
 mod identity;
 /// Odd requests.
@@ -23,7 +25,7 @@ use serde_json::{Value, json};
 use harness::environment::number;
 use harness::filters::access_log;
 use harness::keys::{A, KID_A, X_A, Y_A};
-use harness::{Bootstrap, Client, Envoy, HOST, Host, KeySet, Request, eventually, only_on};
+use harness::{Bootstrap, Capability, Client, Envoy, HOST, Host, KeySet, Request, eventually, only_on};
 
 use crate::applied::filter_state;
 use crate::dice::Dice;
@@ -96,6 +98,33 @@ fn kept() -> Value {
     })
 }
 
+/// An identity in flat metadata, as [`headers_in_metadata`] writes it.
+fn flat() -> Value {
+    json!({
+        "signing_key": A,
+        "identity_sources": [{"metadata": {"namespace": "headers", "path": []}}],
+        "claims": {"level": {"from": "level"}, "first": {"first_of": ["name", "level"]}},
+        "jwt_claims_headers": "email level",
+        "on_missing_identity": "deny",
+        "user_endpoints": true,
+    })
+}
+
+/// What the headers say, each as one text, and one of them as a number.
+fn headers_in_metadata() -> Value {
+    let members = [("x-user", "sub"), ("x-user-email", "email"), ("x-groups", "groups"), ("x-name", "name")];
+    let rule = |header: &str, key: &str, kind: &str| json!({"header": header, "on_header_present": {"metadata_namespace": "headers", "key": key, "type": kind}});
+    let mut rules: Vec<Value> = members.iter().map(|(header, key)| rule(header, key, "STRING")).collect();
+    rules.push(rule("x-number", "level", "NUMBER"));
+    json!({
+        "name": "envoy.filters.http.header_to_metadata",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config",
+            "request_rules": rules,
+        },
+    })
+}
+
 /// One for each setting that a route can override, and one for several.
 fn routes() -> Vec<Value> {
     let route = |path: &str, settings: Value| {
@@ -125,8 +154,8 @@ fn start(host: Host, settings: &Value) -> Envoy {
     let mut http = access_log(&json!({"text_format_source": {"inline_string": format}}));
     // Envoy makes these by chance.
     http["generate_request_id"] = false.into();
-    let bootstrap =
-        Bootstrap::new(settings.clone()).host(host).http(http).filter(filter_state("who", "%REQ(x-state)%"));
+    let bootstrap = Bootstrap::new(settings.clone()).host(host).http(http);
+    let bootstrap = bootstrap.filter(filter_state("who", "%REQ(x-state)%")).filter(headers_in_metadata());
     routes().into_iter().fold(bootstrap, Bootstrap::route).start()
 }
 
@@ -223,12 +252,17 @@ fn both_hosts_do_the_same() {
         return;
     }
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-    let (count, seed) = (number("DIFFERENTIAL_REQUESTS", 3000), number("DIFFERENTIAL_SEED", clock));
+    let (count, seed) = (number("DIFFERENTIAL_REQUESTS", 4000), number("DIFFERENTIAL_SEED", clock));
     println!("DIFFERENTIAL_REQUESTS={count} DIFFERENTIAL_SEED={seed}");
     let tokens = tokens(&start(Host::Native, &open()));
     let mut allowed = Allowed::default();
-    for (place, (what, settings)) in (0..).zip([("open", open()), ("strict", strict()), ("kept", kept())]) {
-        compare(what, &settings, &tokens, (seed + place, count / 3), &mut allowed);
+    let mut all = vec![("open", open()), ("strict", strict()), ("kept", kept())];
+    if !Capability::FlatMetadata.is_lacking() {
+        all.push(("flat", flat()));
+    }
+    let share = count / all.len();
+    for (place, (what, settings)) in (0..).zip(all) {
+        compare(what, &settings, &tokens, (seed + place, share), &mut allowed);
     }
     allowed.assert_met();
 }

@@ -24,7 +24,7 @@ fn shipped() -> Shipped {
 fn start(shipped: Shipped) -> Envoy {
     let envoy = begin(shipped);
     // A native module before Envoy 1.39 counts with the next request.
-    eventually("a key", || (envoy.get(JWKS_PATH).status == 200 && envoy.stat("keys_published") > 0).then_some(()));
+    eventually("a key", || (envoy.get(JWKS_PATH).status == 200 && envoy.key_stat("keys_published") > 0).then_some(()));
     envoy
 }
 

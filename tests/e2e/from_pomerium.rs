@@ -112,7 +112,7 @@ fn lead_to_the_upstream(value: &mut Value) {
 pub fn start(shipped: Shipped) -> Envoy {
     let envoy = Bootstrap::shipped(shipped).start();
     eventually("a key", || {
-        (envoy.send(&get(JWKS_PATH)).status == 200 && envoy.stat("keys_published") > 0).then_some(())
+        (envoy.send(&get(JWKS_PATH)).status == 200 && envoy.key_stat("keys_published") > 0).then_some(())
     });
     envoy
 }

@@ -7,7 +7,7 @@ use harness::filters::{jwt_authn, metadata};
 use harness::idp::IdentityProvider;
 use harness::keys::A;
 use harness::tls::{Authority, dns, uri};
-use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Envoy, Host, Request, only_on};
+use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, Host, Request, only_on};
 
 /// The claims that tell who the user is, in the order `sub user email groups sid name`.
 fn who(assertion: &Assertion) -> Value {
@@ -103,8 +103,30 @@ fn metadata_is_found_by_namespace_and_path() {
     ask(&envoy, "an empty object", &at("test.hollow"), "");
 }
 
+/// A dynamic module cannot read what is nested in it, but knows that it is there.
+#[test]
+fn an_odd_member_is_not_passed_over_for_another() {
+    if Capability::FlatMetadata.is_lacking() {
+        return;
+    }
+    for odd in [json!({"address": "ann@example.com"}), json!([["ann@example.com"]]), json!(7.5)] {
+        let who = json!({"sub": "u-1", "email": odd, "former_email": "eve@example.com"});
+        let envoy = Bootstrap::new(json!({
+            "signing_key": A,
+            "identity_sources": [{"metadata": {"namespace": "test.flat", "path": []}}],
+            "claims": {"email": {"first_of": ["email", "former_email"]}},
+        }));
+        let envoy = envoy.filter(metadata("test.flat", &who)).start();
+        let assertion = envoy.attest(&Request::get("/"));
+        assert_eq!((assertion.claim("sub"), assertion.claim("email")), (&json!("u-1"), &json!("")), "{odd}");
+    }
+}
+
 #[test]
 fn the_first_source_that_names_somebody_wins() {
+    if Capability::FlatMetadata.is_lacking() {
+        return;
+    }
     let envoy = Bootstrap::new(json!({"signing_key": A}))
         .filter(metadata("test.first", &json!({"who": {"sub": "first", "email": "first@example.com"}})))
         .filter(metadata("test.second", &json!({"who": {"sub": "second", "name": "Second"}})))

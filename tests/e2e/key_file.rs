@@ -139,7 +139,7 @@ fn a_replaced_file_reaches_every_worker_for_good() {
             contents.retain(|(kid, _)| *kid != KID_RSA);
         }
         for (kid, content) in contents {
-            let loads = envoy.stat("key_loads");
+            let loads = envoy.key_stat("key_loads");
             let replaced = Instant::now();
             envoy.replace_key_file(content);
             wait_until_all_sign_with(&envoy, kid);
@@ -170,10 +170,10 @@ fn a_bad_file_leaves_the_last_good_keys_and_is_told_of_once_by_all_workers_toget
     let readers = if envoy.host() == Host::Wasm { 2 } else { 1 };
     for round in 0..2 {
         for (word, content) in unusable() {
-            let (mark, failures) = (envoy.log().len(), envoy.stat("key_load_failures"));
+            let (mark, failures) = (envoy.log().len(), envoy.key_stat("key_load_failures"));
             envoy.replace_key_file(&content);
             let least = failures + readers;
-            eventually("failures to be counted", || (envoy.stat("key_load_failures") >= least).then_some(()));
+            eventually("failures to be counted", || (envoy.key_stat("key_load_failures") >= least).then_some(()));
             wait_for_refreshes(&envoy);
             assert!(envoy.spread().iter_mut().all(|client| signs_with(client, KID_A)), "the last good keys");
             assert_eq!(envoy.keys().kids(), [KID_A]);
@@ -226,7 +226,7 @@ fn a_configuration_update_answers_no_503() {
 /// From here on new VMs find nothing usable at the file's place.
 fn replace_and_wait_for_failures(envoy: &Envoy) {
     envoy.replace_key_file("");
-    eventually("a failure to be counted", || (envoy.stat("key_load_failures") > 0).then_some(()));
+    eventually("a failure to be counted", || (envoy.key_stat("key_load_failures") > 0).then_some(()));
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn nothing_that_envoy_tells_or_logs_has_a_byte_of_the_file() {
     envoy.replace_key_file(format!("{}{}{}", pem(B), pem(A), pem(B)));
     wait_until_all_sign_with(&envoy, KID_B);
     envoy.replace_key_file(&pem(A)[..150]);
-    eventually("a failure to be counted", || (envoy.stat("key_load_failures") > 0).then_some(()));
+    eventually("a failure to be counted", || (envoy.key_stat("key_load_failures") > 0).then_some(()));
     let mut update = configuration();
     update["audience"] = "updated".into();
     envoy.push_accepted(update);

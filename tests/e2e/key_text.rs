@@ -125,18 +125,18 @@ fn an_accident_in_a_key_file_is_named_with_its_cure() {
     contents.push(("UTF-16 of a Windows editor", utf16(&pem(A).replace('\n', "\r\n"), true), vec![vec!["UTF-16"]]));
     contents.push(("UTF-16, big end first", utf16(&pem(A), false), vec![vec!["UTF-16"]]));
     for (what, content, words) in contents {
-        let (mark, failures) = (envoy.log().len(), envoy.stat("key_load_failures"));
+        let (mark, failures) = (envoy.log().len(), envoy.key_stat("key_load_failures"));
         envoy.replace_key_file(&content);
-        eventually(what, || (envoy.stat("key_load_failures") > failures).then_some(()));
+        eventually(what, || (envoy.key_stat("key_load_failures") > failures).then_some(()));
         let log = envoy.log_since(mark);
         let lines = ours(&log).join("\n");
         assert_says(&lines, what, &words);
         Secrets::of([A, B]).assert_not_in(what, &lines);
         assert_eq!(envoy.attest(&Request::get("/")).kid(), KID_B, "{what}: the last good key signs on");
         // The same accident again is no change of state, and not logged.
-        let loads = envoy.stat("key_loads");
+        let loads = envoy.key_stat("key_loads");
         envoy.replace_key_file(pem(B));
-        eventually("the good file", || (envoy.stat("key_loads") > loads).then_some(()));
+        eventually("the good file", || (envoy.key_stat("key_loads") > loads).then_some(()));
     }
     envoy.replace_key_file(format!("{MARK}{}", pem(A)));
     eventually("a file with a mark", || envoy.keys().kids().contains(&KID_A).then_some(()));

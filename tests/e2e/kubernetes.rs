@@ -4,6 +4,7 @@
 //! `StringValue`, the module a file or a download, the environment a list of names. `make configurations` has Envoy
 //! check the bootstrap of the plain one, `make manifests` holds all of them against the platforms' schemas.
 
+mod login;
 mod native;
 
 use std::fs;
@@ -52,7 +53,7 @@ fn the_chart_signs_for_the_user_of_the_token() {
         let bootstrap: Value = serde_saphyr::from_str(map["data"]["envoy.yaml"].as_str().unwrap()).expect("YAML");
         let provider = IdentityProvider::new();
         let envoy = Bootstrap::shipped(Shipped::of(bootstrap).trusting(&provider)).start();
-        eventually("a key", || (envoy.stat("keys_published") > 0).then_some(()));
+        eventually("a key", || (envoy.key_stat("keys_published") > 0).then_some(()));
         let user = provider.bearer(json!({"sub": "u-1", "email": "ann@example.com"}));
         let user = Request::get("/").host("app.example.com").header("authorization", &user);
         let assertion = envoy.attest(&user.clone().header("x_email", "mallory@example.com"));
@@ -124,17 +125,10 @@ fn envoy_gateway(file: &str) -> Value {
     let mut switched_on = Vec::new();
     for policy in ["attestation", "attestation-public"] {
         let spec = named_manifest(file, "EnvoyExtensionPolicy", policy)["spec"].clone();
-        let (lua_name, wasm_name) = (format!("lua/{policy}"), format!("wasm/{policy}"));
-        let mut script = lua(spec["lua"][0]["inline"].as_str().unwrap());
-        script["name"] = lua_name.as_str().into();
         let plugin = &spec["wasm"][0];
-        let module = wasm(&wasm_name, &plugin["config"], plugin["env"]["hostKeys"][0].as_str().unwrap());
-        for mut filter in [script, module] {
-            filter["disabled"] = true.into();
-            filters.insert(filters.len() - 1, filter);
-        }
-        let on = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}});
-        switched_on.push(json!({lua_name: on, wasm_name: on}));
+        let name = format!("wasm/{policy}");
+        let module = wasm(&name, &plugin["config"], plugin["env"]["hostKeys"][0].as_str().unwrap());
+        switched_on.push(insert(filters, scripts(policy, &spec).chain([module])));
     }
     // The public route comes first.
     let routes = manager["typed_config"]["route_config"]["virtual_hosts"][0]["routes"].as_array_mut().unwrap();
@@ -143,6 +137,28 @@ fn envoy_gateway(file: &str) -> Value {
     }
     merge(manager, envoy_gateway_listener(&manifest("envoy-gateway/gateway.yaml", "ClientTrafficPolicy")));
     config
+}
+
+/// The Lua filters of a policy, which come before its modules.
+fn scripts(policy: &str, spec: &Value) -> impl Iterator<Item = Value> {
+    let scripts = spec["lua"].as_array().unwrap().iter().enumerate();
+    scripts.map(move |(place, script)| {
+        let mut filter = lua(script["inline"].as_str().unwrap());
+        filter["name"] = format!("lua/{policy}/{place}").into();
+        filter
+    })
+}
+
+/// Puts filters before the router. They are off; returns what switches them on for a route.
+fn insert(filters: &mut Vec<Value>, new: impl Iterator<Item = Value>) -> Value {
+    let mut switched_on = json!({});
+    for mut filter in new {
+        let on = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}});
+        switched_on[filter["name"].as_str().unwrap()] = on;
+        filter["disabled"] = true.into();
+        filters.insert(filters.len() - 1, filter);
+    }
+    switched_on
 }
 
 /// What Envoy Gateway makes of a `ClientTrafficPolicy`, for the connection manager.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use harness::filters::metadata;
 use harness::keys::{A, B, pem};
 use harness::log::ours;
-use harness::{Bootstrap, Envoy, Host, Request, eventually, only_on};
+use harness::{Bootstrap, Capability, Envoy, Host, Request, eventually, only_on};
 
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 const PATH: &str = "/etc/attestation/signing-key.pem";
@@ -113,6 +113,9 @@ fn ask_all(envoy: &Envoy, times: usize) {
 
 #[test]
 fn a_silent_source_is_told_of_once() {
+    if Capability::FlatMetadata.is_lacking() {
+        return;
+    }
     let sources = json!([{"metadata": {"namespace": "nowhere"}}, {"filter_state": "nobody"}]);
     let settings = json!({"signing_key": A, "identity_sources": sources});
     let envoy = Bootstrap::new(settings.clone()).workers(2).dynamic().start();

@@ -43,6 +43,8 @@ mod differential;
 mod doctor;
 /// The paths that the filter answers itself.
 mod endpoints;
+/// What Envoy itself says when it does not start, as the documentation explains it.
+mod envoys_messages;
 /// Fifty times without a key for a moment, and nobody is refused.
 mod events;
 /// Whatever bytes a client sends, no worker falls.

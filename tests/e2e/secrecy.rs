@@ -82,9 +82,9 @@ fn a_key_file_at_trace_level_with_failures() {
     assert_eq!(envoy.get("/").status, 503);
     let last = if Capability::HostSigns.is_lacking() { pem(B) } else { pem(RSA) };
     for content in [format!("{}{}", pem(A), pem(RSA)), pem(A)[..150].to_owned(), last] {
-        let before = (envoy.stat("key_loads"), envoy.stat("key_load_failures"));
+        let before = (envoy.key_stat("key_loads"), envoy.key_stat("key_load_failures"));
         envoy.replace_key_file(content);
-        let moved = || (envoy.stat("key_loads"), envoy.stat("key_load_failures")) != before;
+        let moved = || (envoy.key_stat("key_loads"), envoy.key_stat("key_load_failures")) != before;
         eventually("the file to be read", || moved().then_some(()));
         eventually("keys", || (envoy.get("/").status == 200).then_some(()));
     }

@@ -37,7 +37,7 @@ const OTHER_BYTES: &str = "!#$%&'*+-.^_`|~";
 
 fn start(shipped: Shipped) -> Envoy {
     let envoy = Bootstrap::shipped(shipped).start();
-    eventually("a key", || (envoy.stat("keys_published") > 0).then_some(()));
+    eventually("a key", || (envoy.key_stat("keys_published") > 0).then_some(()));
     envoy
 }
 
@@ -187,8 +187,8 @@ fn taken(provider: &IdentityProvider, detour: &Detour, resolves: bool) -> (Value
     if let Some(cluster) = &detour.cluster {
         configuration = configuration.cluster(cluster.clone());
     }
-    // jwt_authn removes the token that it has verified, and here a second one reads it.
-    let envoy = start(configuration.forwarding_tokens());
+    // jwt_authn removes the token that it has verified, and here a second one reads it. The request waits for the key.
+    let envoy = Bootstrap::shipped(configuration.forwarding_tokens()).start();
     let bearer = provider.bearer(json!({"sub": "u-1", "tenant": "b"}));
     let reply = envoy.send(&Request::get("/").header("authorization", bearer));
     let assertion = Assertion::read(&reply.token());

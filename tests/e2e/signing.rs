@@ -134,7 +134,7 @@ fn an_rsa_key_file_that_nothing_can_sign_with_is_told_of() {
     }
     let configuration = json!({"signing_key_file": "/signing-key.pem", "signing_key_refresh": "0.1s"});
     let envoy = Bootstrap::new(configuration).without_sign().key_file(pem(RSA)).start();
-    eventually("the failure to be counted", || (envoy.stat("key_load_failures") > 0).then_some(()));
+    eventually("the failure to be counted", || (envoy.key_stat("key_load_failures") > 0).then_some(()));
     assert_eq!(envoy.get("/").status, 503);
     let line = the_refusal(&envoy.log());
     assert!(line.contains("RSA") && line.contains("/signing-key.pem"), "{line}");

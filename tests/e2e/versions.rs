@@ -1,5 +1,8 @@
 //! What this Envoy can do, found out and not looked up. `make test-matrix` makes the tables of the documentation of it.
 
+/// What not every Envoy does for a native module.
+mod native;
+
 use std::fs;
 
 use serde_json::{Value, json};
@@ -120,7 +123,7 @@ fn names_in_the_access_log() {
 }
 
 #[test]
-fn a_fallen_vm_comes_back() {
+fn a_crashed_vm_comes_back() {
     if !only_on(Host::Wasm, "there is no VM") {
         return;
     }
@@ -134,7 +137,7 @@ fn a_fallen_vm_comes_back() {
         assert_eq!(envoy.get("/").status, 503, "never on without the filter");
         reloads().then_some(true)
     });
-    yes(7, "a VM that fell comes back (`FAIL_RELOAD`)", comes_back);
+    yes(7, "a VM that crashed comes back (`FAIL_RELOAD`)", comes_back);
 }
 
 #[test]

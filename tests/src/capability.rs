@@ -9,28 +9,39 @@ use serde_json::json;
 
 use super::keys::{A, B, KID_A, RSA};
 use super::log::the_refusal;
-use super::{Bootstrap, Request, paths};
+use super::{Bootstrap, Host, Request, paths};
 
 /// What not every Envoy can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
     /// The foreign function `sign`, without which there are no RSA keys and no `signer: host`.
     HostSigns,
+    /// Dynamic metadata for a native module.
+    FlatMetadata,
+    /// A route without a name for a native module, by the cluster that it leads to.
+    NamelessRoutes,
     /// Numbers of a native module that come from Envoy's main thread, and not from a request.
     CountsOnMainThread,
     /// Generic secrets for a native module.
     Secrets,
+    /// `oauth2` that hands the ID token on.
+    ForwardsIdTokens,
 }
 
 impl Capability {
-    /// Whether the Envoy under test has it, by its version.
+    /// Whether the Envoy under test has it, by its version. What only a native module may lack is there for Wasm.
     pub fn is_there(self) -> bool {
+        let is_of_both = matches!(self, Self::HostSigns | Self::ForwardsIdTokens);
+        if !is_of_both && Host::under_test() == Host::Wasm {
+            return true;
+        }
         let version = paths::envoy_version();
         let mut numbers = version.split('.').map(|number| number.parse::<u32>().expect("a number of a version"));
         let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
         match self {
             Self::HostSigns => version >= (1, 37),
-            Self::CountsOnMainThread => version >= (1, 39),
+            Self::FlatMetadata | Self::NamelessRoutes => version >= (1, 38),
+            Self::CountsOnMainThread | Self::ForwardsIdTokens => version >= (1, 39),
             Self::Secrets => version >= (1, 40),
         }
     }
@@ -39,6 +50,7 @@ impl Capability {
     /// seen.
     pub fn is_lacking(self) -> bool {
         static HOST_SIGNS: OnceLock<()> = OnceLock::new();
+        static METADATA_REFUSED: OnceLock<()> = OnceLock::new();
         if self.is_there() {
             return false;
         }
@@ -46,8 +58,12 @@ impl Capability {
             Self::HostSigns => {
                 HOST_SIGNS.get_or_init(|| assert_signs_in_wasm(Bootstrap::new(json!({"signing_key": B}))));
             }
-            Self::CountsOnMainThread | Self::Secrets => {}
-        };
+            Self::FlatMetadata => {
+                METADATA_REFUSED.get_or_init(assert_metadata_is_refused);
+            }
+            // The tests `versions::` see what is so without these. Without the last, Envoy refuses its field.
+            Self::NamelessRoutes | Self::CountsOnMainThread | Self::Secrets | Self::ForwardsIdTokens => {}
+        }
         note(self);
         true
     }
@@ -60,6 +76,17 @@ fn note(capability: Capability) {
     if let Some(directory) = paths::findings() {
         let path = directory.join(format!("lacks {}", name.replace("::", " ")));
         fs::write(path, format!("{capability:?}")).expect("write what is lacking");
+    }
+}
+
+/// An Envoy that shows a native module no metadata has its configuration refused, with a line that says what to do.
+fn assert_metadata_is_refused() {
+    let source = json!({"identity_sources": [{"metadata": {"namespace": "test.flat"}}]});
+    let refused = Bootstrap::new(source).start_refused();
+    assert!(!refused.status.success(), "{}", refused.status);
+    let line = the_refusal(&refused.log);
+    for word in ["metadata", "1.38", "set_filter_state"] {
+        assert!(line.contains(word), "the line says {word:?}: {line}");
     }
 }
 

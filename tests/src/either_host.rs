@@ -8,6 +8,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use super::bootstrap::Bootstrap;
+use super::capability::Capability;
 use super::envoy::Envoy;
 use super::host::Host;
 use super::log::the_refusal;
@@ -97,7 +98,11 @@ impl Host {
     }
 
     /// A route whose settings for the filter are where it looks for them: in metadata, or in a configuration of its own.
-    pub(super) fn route(self, mut route: Value) -> Value {
+    /// It has a name where that alone tells the filter that there is a route.
+    pub fn route(self, mut route: Value) -> Value {
+        if !Capability::NamelessRoutes.is_there() && route["name"].is_null() {
+            route["name"] = "a route".into();
+        }
         let Some(metadata) = route.pointer_mut("/metadata/filter_metadata").and_then(Value::as_object_mut) else {
             return route;
         };
@@ -143,15 +148,16 @@ impl Envoy {
 
 /// A line with what the rules make of a name of the native module.
 fn renamed(line: &str) -> String {
-    const PREFIX: &str = "envoy_dynamicmodulescustom_attestation";
-    const BY_KID: &str = "{signed_by_kid=\"";
-    match line.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix(BY_KID)?.split_once('"')) {
+    const PREFIX: &str = "envoy_dynamicmodulescustom_";
+    const BY_KID: &str = "attestation{signed_by_kid=\"";
+    let plain = line.strip_prefix(PREFIX).unwrap_or(line);
+    match plain.strip_prefix(BY_KID).and_then(|rest| rest.split_once('"')) {
         Some((kid, rest)) => {
             let name = format!("attestation_signed_by_kid_{kid}");
-            let labels = format!("{BY_KID}{kid}\"{rest}");
+            let labels = format!("{{signed_by_kid=\"{kid}\"{rest}");
             format!("# TYPE {name} counter\n{name}{labels}")
         }
-        None => line.replace(&format!("{PREFIX}_"), "attestation_"),
+        None => line.replace(&format!("{PREFIX}attestation_"), "attestation_"),
     }
 }
 

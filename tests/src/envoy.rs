@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::admin::Admin;
 use super::bootstrap::{Bootstrap, Configuration, Restart};
+use super::capability::Capability;
 use super::eventually;
 use super::host::Host;
 use super::http::{Client, Reply, Request};
@@ -266,6 +267,15 @@ impl Envoy {
     /// One of the filter's counters or gauges, by the name that the README gives it; 0 if it is not there (yet).
     pub fn stat(&self, name: &str) -> u64 {
         self.admin.stat(&self.host().statistic(name))
+    }
+
+    /// One of the numbers that move without a request, as those of keys do. A native module hands them over with the next
+    /// request where Envoy takes none from its main thread, so there is one then.
+    pub fn key_stat(&self, name: &str) -> u64 {
+        if !Capability::CountsOnMainThread.is_there() {
+            self.get(JWKS_PATH);
+        }
+        self.stat(name)
     }
 
     /// What the filter runs in.

@@ -108,6 +108,9 @@ mod secrets;
 /// Whole configurations of the repository, as they are shipped.
 #[cfg(feature = "full")]
 mod shipped;
+/// What a login needs outside Envoy.
+#[cfg(feature = "full")]
+pub mod sign_in;
 /// The configurations that the documents show.
 #[cfg(feature = "full")]
 pub mod snippet;

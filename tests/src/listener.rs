@@ -15,7 +15,9 @@ const HTTP_CONNECTION_MANAGER: &str =
 pub fn public(bootstrap: &Bootstrap, filter: Value, port: u16) -> Value {
     let mut filters = bootstrap.host.filters(&bootstrap.filters, &bootstrap.configuration.settings());
     filters.push(filter);
-    let routes = bootstrap.routes.iter().map(|route| bootstrap.host.route(route.clone())).collect();
+    let everything = json!({"match": {"prefix": "/"}, "route": {"cluster": "upstream"}});
+    let routes = bootstrap.routes.iter().cloned().chain([everything]);
+    let routes = routes.map(|route| bootstrap.host.route(route)).collect();
     let mut chain = json!({"filters": [http(bootstrap.http.clone(), filters, routes)]});
     if let Some(transport_socket) = &bootstrap.transport_socket {
         chain["transport_socket"] = transport_socket.clone();
@@ -115,9 +117,8 @@ pub fn loopback(port: u16) -> Value {
     json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
 }
 
-fn http(fields: Value, mut filters: Vec<Value>, mut routes: Vec<Value>) -> Value {
+fn http(fields: Value, mut filters: Vec<Value>, routes: Vec<Value>) -> Value {
     filters.push(router());
-    routes.push(json!({"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}));
     let mut config = json!({
         "@type": HTTP_CONNECTION_MANAGER,
         "stat_prefix": "public",

@@ -37,11 +37,19 @@ class Key:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
 
     def public_pem(self):
-        return self.private.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return in_pem(self.private.public_key())
 
     def sign(self, claims, **header):
         return jwt.encode(claims, self.private, self.algorithm, headers={"kid": self.kid} | header)
+
+
+def public_pem(jwk):
+    """A key of a keyset, as openssl has it."""
+    return in_pem(jwt.PyJWK(jwk).key)
+
+
+def in_pem(public):
+    return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def kid(public):

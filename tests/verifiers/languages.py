@@ -1,193 +1,176 @@
-"""The verifiers: how each is made, and started as a service."""
+"""The apps in many languages. Those of one language share a program; what verifies is a file for each library."""
 
 import os
-import pathlib
-import re
-import shutil
-import subprocess
 import sys
 
-from processes import Envoy, Program
-
-SOURCES = pathlib.Path(__file__).parent
-
-
-class Missing(Exception):
-    """A tool is not on this machine. The message names it, and how to install it."""
+from apps import INSTALL, PLACE, SOURCES, App, Missing, answers, copy, fetch, fetch_once, need, run, version
+from processes import TARGET, Program, free_port
+from servers import Apache, Haproxy, Sidecar
 
 
-class Language:
-    """A verifier that can be made and started."""
+class Python(App):
+    """`module` is the file that verifies."""
 
-    # Whether code of the app verifies: it sees all copies of the header, and an unknown kid makes it fetch again.
-    is_library = True
-    # The pause of a service that is to fetch again only when its keyset is old.
-    endless_pause = 600
-
-    def __init__(self, target):
-        self.target = target
-
-    def make(self):
-        """Builds it below target/; raises Missing if a tool is not there."""
-
-    def command(self):
-        """What runs it."""
-        raise NotImplementedError
-
-    def start(self, name, settings, directory):
-        """Starts it as a service, and returns its URL."""
-        environment = os.environ | {variable: str(value) for variable, value in settings.items()}
-        return Program(name, self.command(), directory, environment).url()
-
-
-class Python(Language):
-    name = "python"
+    def __init__(self, name, module, **traits):
+        super().__init__("python", name, **traits)
+        self.module = module
 
     def command(self):
         return [sys.executable, SOURCES / "python/app.py"]
 
+    def environment(self):
+        return {"VERIFIER": self.module}
 
-class Rust(Language):
-    name = "rust"
 
+class Rust(App):
     def make(self):
         need("cargo", "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y")
-        run(["cargo", "build", "--quiet", "--locked", "--workspace", "--bin", "verifier", "--target-dir", self.target])
+        run(["cargo", "build", "--quiet", "--locked", "--workspace", "--bin", "verifier", "--target-dir", TARGET])
 
     def command(self):
-        return [self.target / "debug/verifier"]
+        return [TARGET / "debug/verifier"]
 
 
-class Node(Language):
-    name = "node"
+class Node(App):
+    """`module` is the file that verifies."""
+
+    directory = PLACE / "node"
+
+    def __init__(self, name="node-jose", module="verify.mjs", **traits):
+        super().__init__("node", name, **traits)
+        self.module = module
 
     def make(self):
         need("node", "apt-get install -y nodejs npm, or nodejs.org for one of 20.19 or later")
         need("npm", "apt-get install -y npm")
         if version("node", "--version", "v") < (20, 19):
             raise Missing("node 20.19 or later: nodejs.org has it")
-        copy(SOURCES / "node", self.directory())
-        fetch(["npm", "ci", "--no-audit", "--no-fund"], cwd=self.directory())
-
-    def directory(self):
-        return self.target / "verifiers/node"
+        copy(SOURCES / "node", self.directory)
+        fetch_once(self.directory / "package-lock.json",
+                   ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=self.directory)
 
     def command(self):
-        return ["node", self.directory() / "app.mjs"]
+        return ["node", self.directory / "app.mjs"]
+
+    def environment(self):
+        return {"VERIFIER": f"./{self.module}"}
 
 
-class Go(Language):
-    name = "go"
+class Go(App):
+    """`folder` has the file that verifies; the program around it is the same for all."""
+
+    directory = PLACE / "go"
+
+    def __init__(self, name, folder, **traits):
+        super().__init__("go", name, **traits)
+        self.folder = folder
 
     def make(self):
-        need("go", "go.dev/dl has 1.24 and later")
-        copy(SOURCES / "go", self.directory())
-        fetch(["go", "list", "-deps", "."], cwd=self.directory())
-        run(["go", "build", "-o", "verifier", "."], cwd=self.directory())
-
-    def directory(self):
-        return self.target / "verifiers/go"
+        need("go", "go.dev/dl has 1.25 and later")
+        copy(SOURCES / "go", self.directory)
+        copy(SOURCES / "go" / self.folder, self.directory / self.folder)
+        copy(SOURCES / "go/app", self.directory / self.folder)
+        fetch(["go", "list", "-deps", f"./{self.folder}"], cwd=self.directory)
+        run(["go", "build", "-o", f"{self.folder}/verifier", f"./{self.folder}"], cwd=self.directory)
 
     def command(self):
-        return [self.directory() / "verifier"]
+        return [self.directory / self.folder / "verifier"]
 
 
-HINT = " (or set CLASSPATH to the jars of jose4j and slf4j-api)"
+class Java(App):
+    """`folder` has the file that verifies; `shared` is the program around it, if it has none of its own."""
 
-
-class Java(Language):
-    """Takes jose4j from CLASSPATH where that is set, else from Maven."""
-
-    name = "java"
-    # jose4j keeps a keyset for the length of the pause, even an old one.
-    endless_pause = 1
+    def __init__(self, name, folder, shared="app", **traits):
+        super().__init__("java", name, **traits)
+        self.sources, self.shared, self.directory = SOURCES / "java" / folder, shared, PLACE / "java" / folder
 
     def make(self):
         need("javac", "apt-get install -y default-jdk-headless")
-        directory = self.directory()
-        copy(SOURCES / "java", directory)
-        if "CLASSPATH" not in os.environ:
-            need("mvn", f"apt-get install -y maven{HINT}")
-            fetch(["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"], HINT, cwd=directory)
-        run(["javac", "-Xlint:all", "-Werror", "-cp", self.jars(), "-d", directory / "classes",
-             *directory.glob("*.java")])
-
-    def directory(self):
-        return self.target / "verifiers/java"
+        need("mvn", "apt-get install -y maven")
+        copy(self.sources, self.directory)
+        fetch_once(self.directory / "jars.sha256", ["mvn", "-q", "-B", "-C", "dependency:copy-dependencies",
+                   "-DincludeScope=runtime", "-DoutputDirectory=lib"], cwd=self.directory)
+        run(["sha256sum", "--quiet", "--check", "jars.sha256"], cwd=self.directory)
+        if self.shared:
+            copy(SOURCES / "java" / self.shared, self.directory)
+        run(["javac", "-parameters", "-Xlint:all", "-Werror", "-cp", self.jars(), "-d", self.directory / "classes",
+             *self.directory.glob("*.java")])
 
     def jars(self):
-        return os.environ.get("CLASSPATH") or f"{self.directory()}/lib/*"
+        """Those whose hashes were compared, and no other."""
+        lines = (self.directory / "jars.sha256").read_text().splitlines()
+        return ":".join(str(self.directory / line.split()[1]) for line in lines)
 
     def command(self):
-        return ["java", "-cp", f"{self.directory()}/classes:{self.jars()}", "App"]
+        return ["java", "-cp", f"{self.directory}/classes:{self.directory}:{self.jars()}", "App"]
 
 
-class Sidecar(Language):
-    """jwt_authn of an Envoy of its own, in front of an app that verifies nothing."""
+class Ruby(App):
+    def make(self):
+        need("ruby", f"Debian's package ruby; {INSTALL}")
+        answers(["ruby", "-rjwt", "-e", ""], f"Debian's package ruby-jwt; {INSTALL}")
 
-    name = "sidecar"
-    is_library = False
+    def command(self):
+        return ["ruby", SOURCES / "ruby/app.rb"]
+
+
+class Php(App):
+    """In PHP's own server, which answers one request after the other."""
+
+    def make(self):
+        need("php", f"Debian's package php-cli; {INSTALL}")
+        answers(["php", "-r", "exit((int) !@include 'phpseclib3/autoload.php');"],
+                f"Debian's package php-phpseclib3; {INSTALL}")
 
     def start(self, name, settings, directory):
-        app = Program(f"{name}-app", [sys.executable, SOURCES / "sidecar/app.py"], directory)
-        bootstrap = relocated((SOURCES / "sidecar/envoy.yaml").read_text(), app.url(), settings)
-        return Envoy(name, bootstrap, directory).listener("sidecar")
+        address = f"127.0.0.1:{free_port()}"
+        environment = {variable: str(value) for variable, value in settings.items()}
+        environment["KEYSET_FILE"] = str(directory / f"{name}.keyset.json")
+        server = Program(name, ["php", "-S", address, SOURCES / "php/app.php"], directory, os.environ | environment)
+        server.wait("to listen", lambda: "started" in server.log.read_text())
+        return f"http://{address}"
 
 
-def relocated(text, app, settings):
-    """The shipped configuration with the addresses, the name and the cache time of the test."""
-    proxy = settings["JWKS_URL"].split("/")[2]
-    for shipped, ours in [
-        ("address: 0.0.0.0, port_value: 8000", "address: 127.0.0.1, port_value: 0"),
-        ("port_value: 8080", f"port_value: {app.split(':')[-1]}"),
-        ("http://proxy.example.com:10000/.well-known/pomerium/jwks.json", settings["JWKS_URL"]),
-        ("address: proxy.example.com, port_value: 10000", "address: {}, port_value: {}".format(*proxy.split(":"))),
-        ("issuer: app.example.com", f"issuer: {settings['ISSUER']}"),
-        ("audiences: [app.example.com]", f"audiences: [{settings['AUDIENCE']}]"),
-        ("cache_duration: 60s", f"cache_duration: {settings['KEYSET_MAX_AGE']}s"),
-    ]:
-        if text.count(shipped) != 1:
-            raise SystemExit(f"sidecar/envoy.yaml does not hold once: {shipped}")
-        text = text.replace(shipped, ours)
-    return text + "\nadmin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}\n"
+# jwks-rsa fetches in the same way for an unknown kid and for a key that is old: no key is forgotten within the pause.
+JWKS_RSA = {"endless_pause": 1}
+# Neither module knows of leeway, nor of a pause, and a user is somebody whose sub is not empty.
+APACHE = {"anonymous": False, "leeway": False, "pauses": False}
+
+ALL = [
+    Python("python-pyjwt", "verify"),
+    Python("python-joserfc", "verify_joserfc"),
+    Python("python-authlib", "verify_authlib"),
+    Rust("rust", "rust-jsonwebtoken"),
+    Node(),
+    Node("node-jsonwebtoken", "verify-jsonwebtoken.mjs", **JWKS_RSA),
+    Node("node-express-jwt", "verify-express-jwt.mjs", **JWKS_RSA),
+    Node("node-fast-jwt", "verify-fast-jwt.mjs", **JWKS_RSA),
+    Node("node-passport-jwt", "verify-passport-jwt.mjs", **JWKS_RSA),
+    Node("node-aws-jwt-verify", "verify-aws-jwt-verify.mjs"),
+    Go("go-jose", "gojose"),
+    Go("go-jwt", "golangjwt"),
+    Go("go-jwx", "jwx"),
+    Go("go-oidc", "oidc", discovers=True),
+    # jose4j keeps a keyset for the length of the pause, even an old one.
+    Java("java-jose4j", "jose4j", endless_pause=1),
+    # Its pause must be shorter than its keyset lives.
+    Java("java-nimbus", "nimbus", endless_pause=0.5),
+    Java("java-spring", "spring", shared=None, discovers=True),
+    Ruby("ruby", "ruby-jwt"),
+    Php("php", "php-phpseclib"),
+    Sidecar("sidecar", fetches_again=False),
+    Apache("apache-oauth2", "oauth2", "libapache2-mod-oauth2", {
+        "http://proxy.example.com:10000/.well-known/pomerium/jwks.json": "{JWKS_URL}",
+        "jwks_uri.expiry=300": "jwks_uri.expiry={KEYSET_MAX_AGE}",
+        "aud:app.example.com": "aud:{AUDIENCE}", "iss:app.example.com": "iss:{ISSUER}"}, **APACHE),
+    Apache("apache-openidc", "auth_openidc", "libapache2-mod-auth-openidc", {
+        "MetadataURL https://app.example.com": "MetadataURL {ISSUER}", "aud:app.example.com": "aud:{AUDIENCE}",
+        "iss:https://app.example.com": "iss:{ISSUER}"}, discovers=True, **APACHE),
+    Haproxy("haproxy", fetches_again=False, several_audiences=False),
+]
 
 
-def need(program, install):
-    if not shutil.which(program):
-        raise Missing(f"{program}: {install}")
-
-
-def version(program, argument, prefix):
-    """The first two numbers of a version that a program prints."""
-    text = subprocess.run([program, argument], capture_output=True, text=True, check=True).stdout
-    return tuple(int(number) for number in text.split(prefix, 1)[1].split(".")[:2])
-
-
-def copy(source, destination):
-    """Copies the sources to where packages may be put beside them."""
-    destination.mkdir(parents=True, exist_ok=True)
-    for file in source.iterdir():
-        if file.is_file():
-            shutil.copy(file, destination)
-
-
-def fetch(command, hint="", **options):
-    """Runs something that needs packages from the network."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          check=False, **options)
-    if done.returncode:
-        raise Missing(f"its packages{hint}; `{' '.join(command)}` says: {first_line(done.stdout)}")
-
-
-def first_line(output):
-    """Without colours, and no longer than a line."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", output).strip().partition("\n")[0][:120]
-
-
-def run(command, **options):
-    done = subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL, check=False, **options)
-    if done.returncode:
-        raise SystemExit(f"failed: {' '.join(str(part) for part in command)}")
-
-
-ALL = [Python, Rust, Node, Go, Java, Sidecar]
+def check_traps(made):
+    """Whether libraries do by themselves what the documents say that they do."""
+    if "node" in {app.language for app in made}:
+        run(["node", "--test", "--test-reporter=dot", "traps.test.mjs"], cwd=Node.directory)

@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,10 +20,11 @@ import urllib.request
 
 import jwt
 
+import apps
 import languages
 from keys import Key
 from main import MODULE
-from processes import DIRECT, TARGET, Envoy, Program, end_all, eventually, get
+from processes import DIRECT, TARGET, Envoy, Program, end_all, eventually, free_port, get
 
 HERE = pathlib.Path(__file__).with_name("migrated")
 ATTEST = pathlib.Path(os.environ.get("ATTEST") or TARGET / "debug/attest")
@@ -120,7 +120,7 @@ def wiki(moved, directory):
     """TiddlyWiki: bob may read, ann may write as well."""
     program = tiddlywiki() / "node_modules/.bin/tiddlywiki"
     folder = directory / "pages"
-    languages.run([program, folder, "--init", "server"], stdout=subprocess.DEVNULL)
+    apps.run([program, folder, "--init", "server"], stdout=subprocess.DEVNULL)
     moved.start("wiki-app", [
         program, folder, "--listen", f"port={moved.app_port}", "host=127.0.0.1", "readers=(authenticated)",
         "authenticated-user-header=X-Pomerium-Claim-Email", f"writers={ANN['email']}"])
@@ -137,12 +137,12 @@ def wiki(moved, directory):
 
 def tiddlywiki():
     """Where it is, with the version that package.json beside the set-ups names."""
-    languages.need("npm", "apt-get install -y npm")
+    apps.need("npm", "apt-get install -y npm")
     directory = TARGET / "verifiers/migrated"
     directory.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(HERE / name, directory)
-    languages.fetch(["npm", "ci", "--no-audit", "--no-fund"], cwd=directory)
+    apps.fetch(["npm", "ci", "--no-audit", "--no-fund"], cwd=directory)
     return directory
 
 
@@ -170,7 +170,7 @@ def admin(moved, _):
 
 def dashboards(moved, _):
     """An app with jose: whoever is signed in, but for two rules that deny."""
-    node = languages.Node(TARGET)
+    node = languages.Node()
     node.make()
     moved.start("dashboards-app", node.command())
     moved.expect("/", ANN, 200, '"email":"ann@example.com"')
@@ -178,12 +178,6 @@ def dashboards(moved, _):
     moved.expect("/", BOB | {"blocked": True}, 403)
     moved.expect("/", EVE, 403)
     moved.expect("/", None, 401)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def main():
@@ -195,7 +189,7 @@ def main():
                 moved = Moved(check.__name__, Provider(), directory)
                 try:
                     check(moved, directory)
-                except languages.Missing as error:
+                except apps.Missing as error:
                     missing.append(check.__name__)
                     print(f"  {check.__name__}: NOT TESTED, for this machine lacks {error}", flush=True)
                     continue

@@ -1,9 +1,12 @@
 """Programs that run until the tests are over, and waiting for them."""
 
+import contextlib
 import json
 import os
 import pathlib
 import re
+import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -24,7 +27,7 @@ class Program:
         with self.log.open("w") as output:
             self.process = subprocess.Popen(
                 [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                env=environment)
+                env=environment, start_new_session=True)
         RUNNING.append(self)
 
     def url(self):
@@ -41,7 +44,9 @@ class Program:
         return eventually(f"{self.name} {what}", running)
 
     def end(self):
-        self.process.kill()
+        """Ends it, and the workers that it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
@@ -95,6 +100,12 @@ def get(url, headers=()):
             return Answer(answer.status, answer.read())
     except urllib.error.HTTPError as answer:
         return Answer(answer.code, answer.read())
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def eventually(what, probe):

@@ -4,7 +4,7 @@ import json
 import os
 import pathlib
 
-from processes import Envoy, eventually, get
+from processes import Envoy, eventually, free_port, get
 
 JWKS_PATH = "/.well-known/pomerium/jwks.json"
 TYPES = "type.googleapis.com/envoy"
@@ -12,9 +12,14 @@ BOOTSTRAP = pathlib.Path(__file__).with_name("proxy.yaml")
 
 
 class Proxy:
-    """One host and one cluster for each name; where they are is told later, by a file for each."""
+    """One host and one cluster for each app; where they are is told later, by a file for each."""
 
-    def __init__(self, module, directory, names, key_file_text):
+    def __init__(self, module, directory, apps, key_file_text):
+        # An issuer that is a URL is known before Envoy listens there.
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        for app in apps:
+            app.issuer = self.url if app.traits.discovers else app.host
         self.directory, self.keys = directory, directory / "keys"
         self.access_log = directory / "access.log"
         self.keys.mkdir()
@@ -22,32 +27,32 @@ class Proxy:
         text = BOOTSTRAP.read_text()
         for slot, value in {
             "access_log": str(self.access_log), "module": str(module), "key_file": str(self.keys / "signing-key.pem"),
-            "key_directory": str(self.keys), "virtual_hosts": [virtual_host(name) for name in names],
-            "clusters": [signing_key_cluster(), *[cluster(name, self.endpoints_file(name)) for name in names]],
+            "key_directory": str(self.keys), "port": port, "issuer": self.url,
+            "virtual_hosts": [virtual_host(app) for app in apps],
+            "clusters": [signing_key_cluster(), *[cluster(app.name, self.endpoints_file(app.name)) for app in apps]],
         }.items():
             text = text.replace("{{" + slot + "}}", json.dumps(value))
-        for name in names:
-            self.send_to(name, None)
+        for app in apps:
+            self.send_to(app, None)
         self.envoy = Envoy("proxy", text, directory)
-        self.url = self.envoy.listener("ingress")
 
     def endpoints_file(self, name):
         return self.directory / f"{name}.endpoints.json"
 
-    def send_to(self, name, url):
+    def send_to(self, app, url):
         """Sends the requests for a host to this URL's address."""
         endpoints = []
         if url:
             host, port = url.removeprefix("http://").split(":")
             endpoints = [{"lb_endpoints": [{"endpoint": {"address": {
                 "socket_address": {"address": host, "port_value": int(port)}}}}]}]
-        replace(self.endpoints_file(name), json.dumps({"resources": [{
-            "@type": f"{TYPES}.config.endpoint.v3.ClusterLoadAssignment", "cluster_name": name,
+        replace(self.endpoints_file(app.name), json.dumps({"resources": [{
+            "@type": f"{TYPES}.config.endpoint.v3.ClusterLoadAssignment", "cluster_name": app.name,
             "endpoints": endpoints}]}))
 
-    def wait_for_upstream(self, name):
+    def wait_for_upstream(self, app):
         """Waits until the requests for a host arrive where they were last sent."""
-        eventually(f"Envoy to reach {name}", lambda: get(self.url, {"Host": host(name)}).status != 503)
+        eventually(f"Envoy to reach {app.name}", lambda: get(self.url, {"Host": app.host}).status != 503)
 
     def replace_key_file(self, text):
         replace(self.keys / "signing-key.pem", text)
@@ -65,20 +70,17 @@ class Proxy:
         return f"{self.url}{JWKS_PATH}?reader={reader}"
 
     def fetches(self, reader):
-        """How often that reader has fetched the keyset."""
+        """How often that reader has fetched the keyset; without a name, those that find its URL by the issuer."""
         marker = f"/marker/{os.urandom(8).hex()}"
         get(self.url + marker)
         lines = eventually("the access log", lambda: marker in (text := self.access_log.read_text()) and text)
-        return lines.split("\n").count(f"{JWKS_PATH}?reader={reader}")
+        return lines.split("\n").count(f"{JWKS_PATH}?reader={reader}" if reader else JWKS_PATH)
 
 
-def host(name):
-    return f"{name}.example.com"
-
-
-def virtual_host(name):
-    return {"name": name, "domains": [host(name)],
-            "routes": [{"match": {"prefix": "/"}, "route": {"cluster": name}}]}
+def virtual_host(app):
+    return {"name": app.name, "domains": [app.host], "routes": [{
+        "match": {"prefix": "/"}, "route": {"cluster": app.name},
+        "metadata": {"filter_metadata": {"attestation": {"issuer": app.issuer}}}}]}
 
 
 def cluster(name, endpoints):

@@ -94,12 +94,18 @@ fn a_route_that_is_not_resolved_is_found() {
 fn an_old_envoy_is_found() {
     let wasm = Sources::of_text(&read(WASM), "a.yaml").unwrap();
     let native = Sources::of_text(&read(NATIVE), "a.yaml").unwrap();
+    let deny = "on_missing_identity: deny";
+    let endpoints = apply(NATIVE, deny, &format!("{deny}\n                  user_endpoints: true"));
+    let named = endpoints.replace("- match: {prefix: /}", "- name: app\n                match: {prefix: /}");
+    let [endpoints, named] = [endpoints, named].map(|text| Sources::of_text(&text, "a.yaml").unwrap());
     for (sources, version, is_found) in [
         (&wasm, (1, 35), true),
         (&wasm, (1, 36), false),
         (&native, (1, 36), true),
-        (&native, (1, 37), true),
-        (&native, (1, 38), false),
+        (&native, (1, 37), false),
+        (&endpoints, (1, 37), true),
+        (&endpoints, (1, 38), false),
+        (&named, (1, 37), false),
     ] {
         let found = find(sources, Some(version), None).unwrap();
         assert_eq!(found.iter().any(|it| it.id == catalog::Id::EnvoyTooOld), is_found, "{version:?}");

@@ -116,6 +116,8 @@ pub(super) const DYNAMIC_METADATA: u32 = 0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Attribute {
+    /// `connection.id`, a number.
+    ConnectionId = 28,
     /// `connection.mtls`, a bool.
     Mtls = 29,
     /// `connection.tls_version`.
@@ -230,6 +232,11 @@ unsafe extern "C" {
         stream: EnvoyStream,
         attribute: Attribute,
         value: *mut EnvoyBytes,
+    ) -> bool;
+    pub(super) fn envoy_dynamic_module_callback_http_filter_get_attribute_int(
+        stream: EnvoyStream,
+        attribute: Attribute,
+        value: *mut u64,
     ) -> bool;
     pub(super) fn envoy_dynamic_module_callback_get_most_specific_route_config(
         stream: EnvoyStream,

@@ -367,6 +367,15 @@ extern "C" fn envoy_dynamic_module_callback_http_filter_get_attribute_string(
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_callback_http_filter_get_attribute_int(
+    _: EnvoyStream,
+    _: Attribute,
+    _: *mut u64,
+) -> bool {
+    false
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C" fn envoy_dynamic_module_callback_get_most_specific_route_config(
     envoy: EnvoyStream,
 ) -> ModuleRouteConfig {

@@ -3,10 +3,13 @@
 use std::marker::PhantomData;
 use std::slice;
 
+use attestation_filter::value::Flat;
+
 use super::abi::{
     Attribute, DYNAMIC_METADATA, EnvoyBytes, EnvoyField, EnvoyStream, Map, ModuleBytes, ModuleField,
     envoy_dynamic_module_callback_get_most_specific_route_config,
     envoy_dynamic_module_callback_http_filter_continue_decoding,
+    envoy_dynamic_module_callback_http_filter_get_attribute_int,
     envoy_dynamic_module_callback_http_filter_get_attribute_string,
     envoy_dynamic_module_callback_http_filter_increment_counter,
     envoy_dynamic_module_callback_http_filter_record_histogram_value,
@@ -16,7 +19,7 @@ use super::abi::{
     envoy_dynamic_module_callback_http_set_filter_state_bytes, envoy_dynamic_module_callback_http_set_header,
 };
 use super::metric::{CounterId, GaugeId, HistogramId, LabelledCounterId};
-use super::optional::optional;
+use super::optional::{Metadata, optional};
 use super::scheduler::StreamScheduler;
 use crate::plugin::RouteConfig;
 
@@ -28,17 +31,6 @@ pub(crate) struct Stream<'hook> {
     hook: PhantomData<(&'hook (), *const ())>,
 }
 
-/// A value right below a namespace of metadata.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Scalar<'a> {
-    /// A string.
-    Text(&'a [u8]),
-    /// A number.
-    Number(f64),
-    /// A bool.
-    Bool(bool),
-}
-
 /// The type of a value right below a namespace of metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -48,8 +40,8 @@ pub(crate) enum Kind {
     Number,
     /// A bool.
     Bool,
-    /// A list.
-    List,
+    /// A list of strings.
+    Texts,
 }
 
 impl Stream<'_> {
@@ -143,6 +135,20 @@ impl Stream<'_> {
         found.then(|| self.bytes(value)).filter(|value| !value.is_empty())
     }
 
+    /// The number of the client's connection; 0 for a request that has none.
+    pub(crate) fn connection(&self) -> u64 {
+        let mut number = 0;
+        // SAFETY: Envoy writes the number during the call.
+        let found = unsafe {
+            envoy_dynamic_module_callback_http_filter_get_attribute_int(
+                self.envoy,
+                Attribute::ConnectionId,
+                &raw mut number,
+            )
+        };
+        if found { number } else { 0 }
+    }
+
     /// Whether the client has shown a certificate. Before 1.38 its digest says so.
     pub(crate) fn is_mtls(&self) -> bool {
         let Some(get_attribute_bool) = optional().get_attribute_bool else {
@@ -186,8 +192,9 @@ impl Stream<'_> {
         names.into_iter().map(|name| self.bytes(name)).collect()
     }
 
-    /// The value of this name below a namespace, if it has this type. Envoy logs an error if it has another.
-    pub(crate) fn metadata(&self, namespace: &str, name: &[u8], kind: Kind) -> Option<Scalar<'_>> {
+    /// The value of this name below a namespace, if it has this type. Envoy logs an error if a value that is asked for
+    /// as a scalar, or an item of a list, has another.
+    pub(crate) fn metadata(&self, namespace: &str, name: &[u8], kind: Kind) -> Option<Flat<'_>> {
         let metadata = optional().metadata.as_ref()?;
         let (stream, place) = (self.envoy, DYNAMIC_METADATA);
         let (namespace, name) = (ModuleBytes::lend(namespace.as_bytes()), ModuleBytes::lend(name));
@@ -196,25 +203,21 @@ impl Stream<'_> {
         unsafe {
             match kind {
                 Kind::Text if (metadata.string)(stream, place, namespace, name, &raw mut text) => {
-                    Some(Scalar::Text(self.bytes(text)))
+                    Some(Flat::Text(self.bytes(text)))
                 }
                 Kind::Number if (metadata.number)(stream, place, namespace, name, &raw mut number) => {
-                    Some(Scalar::Number(number))
+                    Some(Flat::Number(number))
                 }
-                Kind::Bool if (metadata.bool)(stream, place, namespace, name, &raw mut bool) => {
-                    Some(Scalar::Bool(bool))
-                }
+                Kind::Bool if (metadata.bool)(stream, place, namespace, name, &raw mut bool) => Some(Flat::Bool(bool)),
+                Kind::Texts => self.metadata_texts(metadata, namespace, name).map(Flat::Texts),
                 _ => None,
             }
         }
     }
 
-    /// The list of this name below a namespace, if it has only strings. Envoy logs an item that is none.
-    pub(crate) fn metadata_texts(&self, namespace: &str, name: &[u8]) -> Option<Vec<&[u8]>> {
-        let metadata = optional().metadata.as_ref()?;
-        let (namespace, name) = (ModuleBytes::lend(namespace.as_bytes()), ModuleBytes::lend(name));
+    fn metadata_texts(&self, metadata: &Metadata, namespace: ModuleBytes, name: ModuleBytes) -> Option<Vec<&[u8]>> {
         let mut count = 0;
-        // SAFETY: Envoy reads the names and writes the number during the call.
+        // SAFETY: Envoy reads the names, which the caller lends, and writes the number during the call.
         let is_list = unsafe { (metadata.list_size)(self.envoy, DYNAMIC_METADATA, namespace, name, &raw mut count) };
         let item = |index| {
             let mut text = EnvoyBytes::NONE;

@@ -1,3 +1,5 @@
+mod nested;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;

@@ -59,7 +59,7 @@ impl Allowed {
 }
 
 /// Those of the configurations.
-const CLAIM_HEADERS: [&str; 7] = [
+const CLAIM_HEADERS: [&str; 8] = [
     "x-email",
     "x-own.dept",
     "x-groups-out",
@@ -67,4 +67,5 @@ const CLAIM_HEADERS: [&str; 7] = [
     "x-pomerium-claim-email",
     "x-pomerium-claim-dept",
     "x-pomerium-claim-sid",
+    "x-pomerium-claim-level",
 ];

@@ -1,12 +1,8 @@
-use std::io::{BufReader, Write as _};
-use std::net::TcpListener;
-use std::thread;
-
 use serde_json::{Value, json};
 
 use harness::idp::IdentityProvider;
-use harness::message::{content_length, read_lines, read_sized, read_start_line};
-use harness::{ASSERTION_HEADER, Envoy, JWKS_PATH, Reply};
+use harness::sign_in::{cookies, parameter, token_endpoint};
+use harness::{ASSERTION_HEADER, Envoy, JWKS_PATH};
 
 use super::{get, keys, runnable, start, translate};
 
@@ -34,30 +30,6 @@ routes:
   allow_public_unauthenticated_access: true
 "#;
 
-/// Answers every request for a token with these; its thread ends with the test process.
-fn token_endpoint(id_token: &str) -> Value {
-    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = socket.local_addr().unwrap().port();
-    let body = json!({"access_token": "access", "id_token": id_token, "token_type": "Bearer", "expires_in": 600});
-    let answer = body.to_string();
-    thread::spawn(move || {
-        for mut stream in socket.incoming().flatten() {
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            while let Ok(Some(_)) = read_start_line(&mut reader) {
-                let headers = read_lines(&mut reader).unwrap();
-                read_sized(&mut reader, content_length(&headers).unwrap_or(0)).unwrap();
-                let head = format!("content-type: application/json\r\ncontent-length: {}", answer.len());
-                stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{answer}").as_bytes()).unwrap();
-            }
-        }
-    });
-    let address = json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
-    json!({"name": "provider", "load_assignment": {
-        "cluster_name": "provider",
-        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-    }})
-}
-
 /// The written configuration, with a provider that signs everybody in as this user.
 fn signing_in(claims: Value) -> Envoy {
     let provider = IdentityProvider::new();
@@ -67,20 +39,12 @@ fn signing_in(claims: Value) -> Envoy {
     for secret in envoy["static_resources"]["secrets"].as_array_mut().unwrap() {
         secret["generic_secret"]["secret"] = json!({"inline_string": "a secret of the test"});
     }
-    let mut shipped =
-        runnable(envoy).trusting(&provider).cluster(token_endpoint(bearer.strip_prefix("Bearer ").unwrap()));
+    let mut shipped = runnable(envoy)
+        .trusting(&provider)
+        .cluster(token_endpoint("provider", bearer.strip_prefix("Bearer ").unwrap()));
     shipped.filter("envoy.filters.http.oauth2")["typed_config"]["config"]["token_endpoint"]["cluster"] =
         "provider".into();
     start(shipped)
-}
-
-/// The cookies that a reply sets, as a browser sends them back.
-fn cookies(reply: &Reply) -> String {
-    let text = String::from_utf8(reply.bytes()).unwrap();
-    let lines = text.lines().filter_map(|line| line.split_once(": "));
-    let set = lines.filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
-    let pairs = set.map(|(_, value)| value.split(';').next().unwrap()).filter(|pair| !pair.ends_with("=deleted"));
-    pairs.collect::<Vec<_>>().join("; ")
 }
 
 /// Goes to the provider and comes back. Returns the cookies of the session.
@@ -88,12 +52,10 @@ fn sign_in(envoy: &Envoy) -> String {
     let away = envoy.send(&get("/staff?x=1"));
     let location = away.header("location").unwrap();
     assert_eq!(away.status, 302, "{location}");
-    let (provider, query) = location.split_once('?').unwrap();
-    assert_eq!(provider, "https://sso.example.com/realms/staff/protocol/openid-connect/auth");
-    let parameter = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
-    assert_eq!(parameter("redirect_uri"), Some("https%3A%2F%2Fapp.example.com%2Fback"));
-    assert_eq!(parameter("client_id"), Some("client"));
-    let back = format!("/back?code=code&state={}", parameter("state").unwrap());
+    assert!(location.starts_with("https://sso.example.com/realms/staff/protocol/openid-connect/auth?"), "{location}");
+    assert_eq!(parameter(&away, "redirect_uri").as_deref(), Some("https%3A%2F%2Fapp.example.com%2Fback"));
+    assert_eq!(parameter(&away, "client_id").as_deref(), Some("client"));
+    let back = format!("/back?code=code&state={}", parameter(&away, "state").unwrap());
     let home = envoy.send(&get(&back).header("cookie", cookies(&away)));
     assert_eq!(home.status, 302, "{}", home.text_lossy());
     cookies(&home)

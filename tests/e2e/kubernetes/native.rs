@@ -7,7 +7,7 @@ use harness::idp::IdentityProvider;
 use harness::keys::KID_A;
 use harness::{ASSERTION_HEADER, Bootstrap, Host, Request, Shipped, eventually, only_on};
 
-use super::{MANAGER, envoy_gateway_listener, gateway, manifest, merge, named_manifest, publishes};
+use super::{MANAGER, envoy_gateway_listener, gateway, insert, manifest, merge, named_manifest, publishes, scripts};
 
 const FILE: &str = "envoy-gateway/native.yaml";
 
@@ -36,7 +36,7 @@ fn an_envoy_gateway_policy_loads_the_native_module() {
     assert_eq!(envoy.get("/healthz").seen().one(ASSERTION_HEADER), None);
 }
 
-fn configuration(idp: &IdentityProvider) -> Value {
+pub(super) fn configuration(idp: &IdentityProvider) -> Value {
     let mut config = gateway(vec![]);
     let manager = config.pointer_mut(MANAGER).unwrap();
     let filters = manager["typed_config"]["http_filters"].as_array_mut().unwrap();
@@ -47,14 +47,14 @@ fn configuration(idp: &IdentityProvider) -> Value {
     merge(&mut filters[0]["typed_config"]["providers"]["idp"], json!({"claim_to_headers": headers}));
     let module = manifest(FILE, "EnvoyProxy")["spec"]["dynamicModules"][0].clone();
     for (policy, route) in [("attestation", "app"), ("attestation-public", "healthz")] {
-        let plugin = named_manifest(FILE, "EnvoyExtensionPolicy", policy)["spec"]["dynamicModule"][0].clone();
+        let spec = named_manifest(FILE, "EnvoyExtensionPolicy", policy)["spec"].clone();
+        let plugin = &spec["dynamicModule"][0];
         assert_eq!(plugin["name"], module["name"], "{policy} names a module that the proxies may load");
         let filters = manager["typed_config"]["http_filters"].as_array_mut().unwrap();
-        filters.insert(filters.len() - 1, filter(policy, &plugin, &module));
+        let switched_on = insert(filters, scripts(policy, &spec).chain([filter(policy, plugin, &module)]));
         let routes = manager["typed_config"]["route_config"]["virtual_hosts"][0]["routes"].as_array_mut().unwrap();
         let of_policy = routes.iter_mut().find(|candidate| candidate["name"] == route).unwrap();
-        of_policy["typed_per_filter_config"] =
-            json!({policy: {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}}});
+        of_policy["typed_per_filter_config"] = switched_on;
     }
     merge(manager, envoy_gateway_listener(&manifest(FILE, "ClientTrafficPolicy")));
     config
@@ -65,7 +65,6 @@ fn filter(policy: &str, plugin: &Value, module: &Value) -> Value {
     assert!(module["source"]["local"]["path"].as_str().unwrap().ends_with("/libattestation.so"), "{module}");
     json!({
         "name": policy,
-        "disabled": true,
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
             "dynamic_module_config": {"name": "attestation", "do_not_close": module["doNotClose"]},

@@ -5,6 +5,7 @@ import jwt
 HEADER = "X-Pomerium-Jwt-Assertion"
 ALGORITHMS = ["ES256", "RS256"]
 LEEWAY = 5  # seconds that the clocks may be apart
+ERRORS = jwt.PyJWTError  # what is raised if anything is wrong
 
 
 class Verifier:
@@ -15,7 +16,7 @@ class Verifier:
         self.audience, self.issuer = audience, issuer
 
     def verify(self, values):
-        """Returns the claims. `values` are all values of the header; anything wrong raises jwt.PyJWTError."""
+        """Returns the claims. `values` are all values of the header; anything wrong raises ERRORS."""
         if len(values) != 1:
             raise jwt.InvalidTokenError(f"{len(values)} assertions in place of one")
         key = self.keys.get_signing_key_from_jwt(values[0])

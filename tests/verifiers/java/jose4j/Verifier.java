@@ -3,10 +3,10 @@ import static org.jose4j.jws.AlgorithmIdentifiers.ECDSA_USING_P256_CURVE_AND_SHA
 import static org.jose4j.jws.AlgorithmIdentifiers.RSA_USING_SHA256;
 
 import java.util.List;
+import java.util.Map;
 import org.jose4j.jwa.AlgorithmConstraints;
 import org.jose4j.jwa.AlgorithmConstraints.ConstraintType;
 import org.jose4j.jwk.HttpsJwks;
-import org.jose4j.jwt.JwtClaims;
 import org.jose4j.jwt.consumer.InvalidJwtException;
 import org.jose4j.jwt.consumer.JwtConsumer;
 import org.jose4j.jwt.consumer.JwtConsumerBuilder;
@@ -20,8 +20,8 @@ final class Verifier {
 
     private final JwtConsumer consumer;
 
-    /** The pause is in milliseconds. */
-    Verifier(String jwksUrl, String audience, String issuer, long pause) {
+    /** The pause is in milliseconds. The first time is not used: the proxy says how long its keyset lives. */
+    Verifier(String jwksUrl, String audience, String issuer, long ignored, long pause) {
         HttpsJwks keys = new HttpsJwks(jwksUrl);
         keys.setRefreshReprieveThreshold(pause);
         consumer = new JwtConsumerBuilder()
@@ -37,10 +37,10 @@ final class Verifier {
     }
 
     /** The claims. The values are all values of the header; anything wrong throws. */
-    JwtClaims verify(List<String> values) throws InvalidJwtException {
+    Map<String, Object> verify(List<String> values) throws InvalidJwtException {
         if (values.size() != 1) {
             throw new InvalidJwtException(values.size() + " assertions in place of one", List.of(), null);
         }
-        return consumer.processToClaims(values.get(0));
+        return consumer.processToClaims(values.get(0)).getClaimsMap();
     }
 }

@@ -39,6 +39,11 @@ type Verifier struct {
 	fetched time.Time
 }
 
+// NewVerifier fetches nothing yet.
+func NewVerifier(jwksURL, audience, issuer string, maxAge, pause time.Duration) (*Verifier, error) {
+	return &Verifier{jwksURL: jwksURL, audience: audience, issuer: issuer, maxAge: maxAge, pause: pause}, nil
+}
+
 // Verify returns the claims. values are all values of the header.
 func (v *Verifier) Verify(values []string) (*Claims, error) {
 	if len(values) != 1 {

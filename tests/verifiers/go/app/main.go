@@ -12,12 +12,10 @@ import (
 )
 
 func main() {
-	verifier := &Verifier{
-		jwksURL:  os.Getenv("JWKS_URL"),
-		audience: os.Getenv("AUDIENCE"),
-		issuer:   os.Getenv("ISSUER"),
-		maxAge:   seconds("KEYSET_MAX_AGE", "300"),
-		pause:    seconds("KEYSET_PAUSE", "30"),
+	verifier, err := NewVerifier(os.Getenv("JWKS_URL"), os.Getenv("AUDIENCE"), os.Getenv("ISSUER"),
+		seconds("KEYSET_MAX_AGE", "300"), seconds("KEYSET_PAUSE", "30"))
+	if err != nil {
+		log.Fatal(err)
 	}
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		claims, err := verifier.Verify(r.Header.Values(header))
