@@ -32,9 +32,9 @@ export class Forger {
     })) assert.equal(await ask(token), bad, what);
   }
 
-  /** Asks the app as somebody with a browser does whose assertion has changed. */
-  async ask(path, page, changed) {
-    const headers = { host: 'localhost', cookie: await cookiesOf(page), [ASSERTION]: await this.assertion(changed) };
+  /** Asks the app with the cookies of somebody's browser, or with these, and an assertion that has changed. */
+  async ask(path, of, changed) {
+    const headers = { host: 'localhost', cookie: of.cookie ?? (await cookiesOf(of)), [ASSERTION]: await this.assertion(changed) };
     return get(this.app.url + path, headers);
   }
 

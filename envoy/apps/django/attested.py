@@ -38,12 +38,13 @@ class Attested:
     def of_user(self, cookies, user):
         for cookie in filter(None, map(str.strip, cookies.split(";"))):
             name, _, value = cookie.partition("=")
-            if name not in self.sessions:
+            if name in self.sessions:
+                mark, _, value = value.partition(".")
+                if hmac.compare_digest(mark.encode(), self.mark(name, value, user).encode()):
+                    yield f"{name}={value}"
+            # Some parsers find a cookie after a space, or with one behind its name.
+            elif not any(session in cookie for session in self.sessions):
                 yield cookie
-                continue
-            mark, _, value = value.partition(".")
-            if hmac.compare_digest(mark.encode(), self.mark(name, value, user).encode()):
-                yield f"{name}={value}"
 
     def marked(self, header, text, user):
         name, _, rest = text.strip().partition("=")

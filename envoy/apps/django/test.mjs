@@ -19,7 +19,7 @@ export async function test({ people, forger, done }) {
   assert.deepEqual([(await forger.ask(PAGE, alice, {})).status, (await forger.ask(PAGE, alice, { groups: [] })).status], [200, 302]);
   done('alice is an admin for as long as she is in the group, bob is not');
 
-  await aStolenSession(people, alice, bob);
+  await aStolenSession(people, forger, alice, bob);
   const before = await sessionOf(alice);
   await people.changeTo(alice, 'bob', PAGE);
   assert.match(await textOf(alice), /authenticated as bob/);
@@ -37,11 +37,15 @@ export async function test({ people, forger, done }) {
 }
 
 /** Bob has alice's cookie: he is bob, and Django never sees it, so hers goes on. */
-async function aStolenSession(people, alice, bob) {
+async function aStolenSession(people, forger, alice, bob) {
   const session = await sessionOf(alice);
   await bob.browserContext().setCookie({ name: 'sessionid', value: session, domain: 'localhost', path: '/' });
   await bob.goto(people.example.app + PAGE);
   assert.match(await textOf(bob), /authenticated as bob, but are not authorized/);
+  const unmarked = session.split('.')[1];
+  for (const cookie of [`sessionid=${unmarked}`, `sessionid =${unmarked}`, `a=b sessionid=${unmarked}`]) {
+    await forger.ask(PAGE, { cookie }, { sub: 'bob', user: 'bob' });
+  }
   const hers = await people.get(alice, PAGE);
   assert.deepEqual([hers.status, hers.headers['set-cookie']?.filter((cookie) => cookie.startsWith('sessionid'))], [200, []]);
 }
