@@ -1,12 +1,13 @@
 // How each app is started, with the settings that all of them have.
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 
 const HERE = import.meta.dirname;
 const PYTHON = join(HERE, 'venv/bin/python');
+const APACHE = '/usr/sbin/apache2';
 const BIN = join(HERE, 'node_modules/.bin');
 
 const APPS = {
@@ -18,7 +19,21 @@ const APPS = {
     ports: ['HUB_PORT', 'PROXY_PORT'],
   },
   'node-red': { page: '/', ready: [200, '/auth/login'], command: [join(BIN, 'node-red'), '--settings', join(HERE, 'node-red/settings.cjs')] },
+  apache: {
+    page: '/',
+    ready: [401, '/'],
+    command: [APACHE, '-DFOREGROUND', '-f', join(HERE, 'apache/apache.conf')],
+    needs: { [APACHE]: 'apache2-bin', '/usr/lib/apache2/modules/mod_auth_openidc.so': 'libapache2-mod-auth-openidc' },
+    share,
+  },
 };
+
+/** Apache is www-data where it is started by root, and must get there. */
+function share(example, data) {
+  mkdirSync(join(data, 'share'));
+  chmodSync(example.directory, 0o711);
+  for (const directory of [data, join(data, 'share')]) chmodSync(directory, 0o777);
+}
 
 export const NAMES = Object.keys(APPS);
 
@@ -26,6 +41,11 @@ export class App {
   constructor(name) {
     if (!APPS[name]) throw new Error(`no app ${name}: there are ${NAMES.join(', ')}`);
     Object.assign(this, { name, ...APPS[name] });
+  }
+
+  /** The packages of Debian's that it needs and this machine does not have. */
+  missing() {
+    return Object.entries(this.needs ?? {}).filter(([file]) => !existsSync(file)).map(([, name]) => name).join(' ');
   }
 
   /** Chooses its ports. */
@@ -44,9 +64,11 @@ export class App {
   async start(example) {
     const data = example.file('data');
     mkdirSync(data);
+    this.share?.(example, data);
     const [program, ...rest] = this.command;
     const env = {
       KEYSET_PAUSE: '30', ...process.env, ...this.more, PORT: String(this.port), DATA: data, JWKS_URL: example.keysetUrl,
+      METADATA_URL: `${example.app}/.well-known/pomerium`,
       AUDIENCE: 'localhost', ISSUER: 'localhost', PYTHONPATH: [join(HERE, 'jupyterhub'), HERE].join(delimiter),
       PATH: [BIN, process.env.PATH].join(delimiter),
     };

@@ -43,8 +43,8 @@ export class People {
   }
 
   /** A request through the proxy with the cookies of a browser, or some more. */
-  async get(page, path, headers = {}) {
-    return get(this.example.app + path, { cookie: await cookiesOf(page), ...headers });
+  async get(page, path, headers = {}, more = {}) {
+    return get(this.example.app + path, { cookie: await cookiesOf(page), ...headers }, more);
   }
 }
 

@@ -7,7 +7,9 @@ process.once('exit', () => example.close());
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit());
 
 try {
-  const app = await new App(process.argv[2]).prepare();
+  const app = new App(process.argv[2]);
+  if (app.missing()) throw new Error(`${app.name} needs apt-get install -y ${app.missing()}`);
+  await app.prepare();
   await example.start({ friendly: true, app });
   console.log(`
 ${app.name}, with the login in front

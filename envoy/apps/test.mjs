@@ -13,11 +13,20 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () =>
 
 const wanted = process.argv.slice(2);
 for (const name of wanted.length ? wanted : NAMES) {
+  const app = new App(name);
+  const missing = app.missing();
+  if (!missing) await run(app);
+  else if (process.env.REQUIRE_ALL === '1') throw new Error(`${name} needs ${missing}`);
+  else console.log(`  ${name}: NOT TESTED, for this machine lacks ${missing}`);
+}
+process.exit();
+
+async function run(app) {
+  const { name } = app;
   const { test } = await import(`./${name}/test.mjs`);
-  const app = await new App(name).prepare();
   const example = new Example();
   running.add(example);
-  await example.start({ app });
+  await example.start({ app: await app.prepare() });
   const people = await People.open(example);
   try {
     await test({ app, people, forger: new Forger(example, app), done: (what) => console.log(`  ${name}: ${what}`) });
@@ -30,4 +39,3 @@ for (const name of wanted.length ? wanted : NAMES) {
   example.close();
   running.delete(example);
 }
-process.exit();
