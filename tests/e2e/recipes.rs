@@ -39,24 +39,23 @@ fn each_recipe_has_its_test() {
     assert_eq!(names(PAGE), tested);
 }
 
-/// The shipped configuration of the host under test, with the recipe's virtual host.
-fn with_second_header(provider: &IdentityProvider) -> Envoy {
+/// The shipped configuration of the host under test, with the virtual host that a document shows, and a public page.
+fn shipped_with(document: &str, name: &str, provider: &IdentityProvider) -> Shipped {
     let path = match Host::under_test() {
         Host::Wasm => "envoy/envoy.yaml",
         Host::Native => "envoy/native/envoy.yaml",
     };
-    let mut host = snippet(PAGE, "second-header");
+    let mut host = snippet(document, name);
     host["routes"][0]["route"]["cluster"] = "upstream".into();
     let public = json!({"match": {"path": "/healthz"}, "route": {"cluster": "upstream"},
         "metadata": {"filter_metadata": {"attestation": {"on_missing_identity": "skip"}}}});
-    let shipped = Shipped::read(path).trusting(provider).virtual_host(host);
-    Bootstrap::shipped(shipped.route(public)).start()
+    Shipped::read(path).trusting(provider).virtual_host(host).route(public)
 }
 
 #[test]
 fn a_second_header_has_the_assertion_and_no_forgery() {
     let provider = IdentityProvider::new();
-    let envoy = with_second_header(&provider);
+    let envoy = Bootstrap::shipped(shipped_with(PAGE, "second-header", &provider)).start();
     let forged = |path: &str| Request::get(path).header("x-id-assertion", "forged").header(ASSERTION_HEADER, "forged");
     let reply = envoy.send(&forged("/").header("authorization", provider.bearer(json!({"sub": "ann"}))));
     assert_eq!(claims(&reply)["sub"], "ann");
@@ -64,6 +63,19 @@ fn a_second_header_has_the_assertion_and_no_forgery() {
     let seen = envoy.send(&forged("/healthz").header("x_id_assertion", "an alias")).seen();
     assert_eq!(seen.one("x_id_assertion").as_deref(), Some("an alias"), "what the page says is left to do");
     assert!(seen.all("x-id-assertion").is_empty() && seen.all(ASSERTION_HEADER).is_empty(), "{seen:?}");
+}
+
+#[test]
+fn a_bearer_token_stands_beside_the_header() {
+    let provider = IdentityProvider::new();
+    let shipped = shipped_with("docs/from-pomerium.md", "bearer", &provider).forwarding_tokens();
+    let envoy = Bootstrap::shipped(shipped).start();
+    let theirs = provider.bearer(json!({"sub": "ann"}));
+    let reply = envoy.send(&Request::get("/").header("authorization", theirs));
+    assert_eq!(reply.seen().all("authorization"), [format!("Bearer {}", reply.token())], "ours, and not the client's");
+    assert_eq!(envoy.keys().verify(&reply.token()).claim("sub"), "ann");
+    let nobody = envoy.get("/healthz").seen();
+    assert_eq!(nobody.one("authorization").as_deref().map(str::trim_end), Some("Bearer"), "what the page says of it");
 }
 
 #[test]
