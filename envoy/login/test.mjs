@@ -113,6 +113,8 @@ async function theAppsOwnCookies() {
   for (const [sent, received] of [
     [session, []], [`theme=dark; ${session}`, ['theme=dark']], [`${session}; theme=login-x; a=1`, ['a=1', 'theme=login-x']],
     [`a=1; ${session}; my-login-x=2;login-x=3`, ['a=1', 'my-login-x=2']],
+    [`${session}; login-x=${'x'.repeat(9000)}; a=1`, ['a=1']],
+    [`${session}; a=${'x'.repeat(9000)}; b=2`, []],
   ]) {
     const { cookie } = (await get('/', { cookie: sent }, other.app)).json();
     assert.deepEqual(cookie?.split('; ').sort() ?? [], received, sent.replace(session, 'SESSION'));
