@@ -53,6 +53,9 @@ run: prerequisites $(modules) cli envoy ## The same, and leave it running to try
 login: prerequisites wasm cli envoy ## A login in front, with a provider to log in at; until Ctrl-C (needs Node.js)
 	@$(found) RUN_ENVOY="$(target_dir)/tools/run-envoy" envoy/login/run start
 
+app: prerequisites wasm cli envoy ## An app behind that login: APP=django, jupyterhub, node-red or apache; until Ctrl-C (needs Node.js)
+	@$(found) RUN_ENVOY="$(target_dir)/tools/run-envoy" envoy/apps/run start $(or $(APP),django)
+
 ##@ Build it
 
 wasm: prerequisites ## Build the module: target/wasm32-wasip1/release/attestation_filter.wasm
@@ -166,6 +169,10 @@ servers: prerequisites wasm envoy ## Put lighttpd, Apache, PHP, a WSGI server an
 test-login: prerequisites wasm cli envoy ## People log in with a browser (needs Node.js and Chromium)
 	@$(say) "test-login: people log in with a browser (half a minute)"
 	@$(found) RUN_ENVOY="$(target_dir)/tools/run-envoy" envoy/login/run test
+
+test-apps: prerequisites wasm cli envoy ## Django, JupyterHub, Node-RED and Apache behind the login, with a forger (needs Node.js and Chromium)
+	@$(say) "test-apps: four apps, each by its own way in (two minutes; fetches them once)"
+	@$(found) RUN_ENVOY="$(target_dir)/tools/run-envoy" REQUIRE_ALL=$(REQUIRE_ALL) envoy/apps/run test $(APP)
 
 test-page: prerequisites cli ## Look at the page of attest upstream with axe, in a browser (needs Node.js and Chromium)
 	@$(say) "test-page: every state, both themes, wide and narrow (a minute)"
@@ -293,7 +300,7 @@ deny: prerequisites ## Check licences, sources and advisories of all crates (bui
 prerequisites:
 	@ENVOY_VERSION=$(ENVOY_VERSION) scripts/check-prerequisites $(needs)
 needs = rust
-demo run login verifiers test-verifiers test-login bench: needs = rust envoy
+demo run login app verifiers test-verifiers test-login bench: needs = rust envoy
 configurations e2e e2e-native servers test-matrix crypto-evidence chaos events rotation-proof rotation-story soak updates: needs = rust envoy openssl
 envoy envoy-without-sign: needs = envoy
 fmt fmt-check lint: needs = rust lint
@@ -303,6 +310,7 @@ kubernetes-api: needs = rust kubernetes
 check-rules: needs = promtool
 alerts: needs = rust envoy promtool
 test-page: needs = rust browser
+test-apps: needs = rust envoy browser
 fuzz-smoke: needs = rust fuzz
 sanitizers: needs = rust sources
 native-memory: needs = rust envoy openssl valgrind

@@ -7,27 +7,38 @@ import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
-const { RUN_ENVOY, ATTESTATION_FILTER_WASM: MODULE, ATTEST } = process.env;
+const { ENVOY, RUN_ENVOY, ATTESTATION_FILTER_WASM: MODULE, ATTEST } = process.env;
 const HERE = import.meta.dirname;
 const DEADLINE = 30_000;
+/** What docs/login.md says to change in envoy.yaml for an older Envoy. */
+const BEFORE_1_39 = [
+  ['                forward_id_token: {header: x-id-token}\n', ''],
+  ['from_headers: [{name: x-id-token}]', 'from_cookies: [login-id]'],
+];
 
 export class Example {
   #running = [];
+  #upstream;
 
   constructor() {
     // With the secrets in it, and below target/: mode 0700, and never in a commit.
     this.directory = mkdtempSync(join(HERE, 'run-'));
   }
 
-  /** Starts everything, where `friendly` on the ports of envoy.yaml if nobody else has them; `ending` ends the secret's file. */
-  async start({ friendly = false, ending = '' } = {}) {
+  /**
+   * Starts everything, where `friendly` on the ports of envoy.yaml if nobody else has them; `ending` ends the secret's file.
+   * `app` takes the place of `attest upstream`: it has a port, and is started once it can fetch the keyset.
+   */
+  async start({ friendly = false, ending = '', app } = {}) {
     const port = async (wanted) => (friendly && (await isFree(wanted)) ? wanted : 0);
     const clientSecret = this.#secret('client-secret', ending);
     this.#secret('hmac-secret');
+    this.#upstream = app
+      ? `socket_address: {address: 127.0.0.1, port_value: ${app.port}}` : `pipe: {path: ${this.file('upstream.sock')}}`;
     execFileSync(ATTEST, ['keygen', '--out', this.file('signing-key.pem')], { stdio: 'ignore' });
 
     const environment = { ...process.env, PORT: String(await port(9000)), CLIENT_SECRET: clientSecret };
-    const provider = this.#run('provider', (stdio) =>
+    const provider = this.run('provider', (stdio) =>
       fork(join(HERE, 'provider.mjs'), { env: environment, stdio: [...stdio, 'ipc'] }));
     this.provider = `http://127.0.0.1:${(await this.#message(provider)).port}`;
     this.app = `http://localhost:${await this.#startEnvoy(await port(10000))}`;
@@ -35,11 +46,10 @@ export class Example {
     await this.#message(provider);
 
     this.keysetUrl = `${this.app}/.well-known/pomerium/jwks.json`;
-    this.#run('upstream', (stdio) => spawn(ATTEST,
-      ['upstream', '--listen', `unix:${this.file('upstream.sock')}`, '--jwks', this.keysetUrl, '--audience', 'localhost'],
-      { stdio }));
-    await this.#until('the app to answer', async () => (await fetch(`${this.app}/healthz`)).ok);
-    await this.#until('the keyset', async () => (await (await fetch(this.keysetUrl)).json()).keys.length > 0);
+    await this.until('the keyset', async () => (await (await fetch(this.keysetUrl)).json()).keys.length > 0);
+    if (app) await app.start(this);
+    else this.#startUpstream();
+    await this.until('the app to answer', async () => (await fetch(`${this.app}/healthz`)).status < 500);
   }
 
   file(name) {
@@ -57,8 +67,14 @@ export class Example {
 
   close() {
     // run-envoy ends Envoy when the pipe to it is closed; had it to go at once, it could not.
-    for (const { name, child } of this.#running) name === 'envoy' ? child.stdin.destroy() : child.kill('SIGKILL');
+    for (const { name, child, signal } of this.#running) name === 'envoy' ? child.stdin.destroy() : child.kill(signal);
     rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  #startUpstream() {
+    this.run('upstream', (stdio) => spawn(ATTEST,
+      ['upstream', '--listen', `unix:${this.file('upstream.sock')}`, '--jwks', this.keysetUrl, '--audience', 'localhost'],
+      { stdio }));
   }
 
   async #startEnvoy(port) {
@@ -80,8 +96,9 @@ export class Example {
       ['http://127.0.0.1:9000', this.provider],
       ['port_value: 9000', `port_value: ${this.provider.split(':').at(-1)}`],
       ['/run/secrets/attestation', this.directory],
-      ['/run/attestation/upstream.sock', this.file('upstream.sock')],
+      ['pipe: {path: /run/attestation/upstream.sock}', this.#upstream],
       ['/etc/envoy/attestation_filter.wasm', MODULE],
+      ...(hasForwardIdToken() ? [] : BEFORE_1_39),
     ].reduce((text, [shipped, ours]) => {
       if (!text.includes(shipped)) throw new Error(`envoy.yaml does not hold ${shipped}`);
       return text.replaceAll(shipped, ours);
@@ -94,21 +111,27 @@ export class Example {
     return secret;
   }
 
-  #run(name, start) {
+  /** Runs a program until the end, with its output in a file; `start` is told where that goes. */
+  run(name, start, signal = 'SIGKILL') {
     const log = openSync(this.file(`${name}.log`), 'w');
     const child = start(['ignore', log, log]);
-    this.#running.push({ name, child });
+    this.#running.push({ name, child, signal });
     return child;
   }
 
   async #message(child) {
     return new Promise((resolve, reject) => {
-      child.once('message', resolve);
-      child.once('exit', () => reject(new Error(`the provider ended:\n${this.log('provider')}`)));
+      const ended = () => reject(new Error(`the provider ended:\n${this.log('provider')}`));
+      child.once('exit', ended);
+      child.once('message', (message) => {
+        child.off('exit', ended);
+        resolve(message);
+      });
     });
   }
 
-  async #until(what, probe) {
+  /** Waits until `probe` has an answer, as long as everything runs. */
+  async until(what, probe) {
     for (const started = Date.now(); Date.now() - started < DEADLINE; await pause(50)) {
       const name = this.ended();
       if (name) throw new Error(`${name} ended:\n${this.log(name)}`);
@@ -117,6 +140,11 @@ export class Example {
     }
     throw new Error(`timed out waiting for ${what}`);
   }
+}
+
+function hasForwardIdToken() {
+  const [, minor] = execFileSync(ENVOY, ['--version'], { encoding: 'utf8' }).match(/\/1\.(\d+)\./);
+  return Number(minor) >= 39;
 }
 
 function isFree(port) {

@@ -1,7 +1,7 @@
 // `make test-login`: people log in with a browser. With SCREENSHOTS=directory it keeps what they saw.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { request } from 'node:http';
+import { createServer, request } from 'node:http';
 import { join } from 'node:path';
 import puppeteer from 'puppeteer-core';
 import { findChromium } from './chromium.mjs';
@@ -20,6 +20,7 @@ const browser = await puppeteer.launch({ executablePath: CHROMIUM, args: process
 try {
   await withoutASession();
   await twoPeople();
+  await theAppsOwnCookies();
   await aNewlineInTheSecret();
 } catch (error) {
   for (const name of ['envoy', 'provider', 'upstream']) console.error(`--- ${name}\n${example.log(name)}`);
@@ -30,11 +31,11 @@ try {
 process.exit();
 
 async function withoutASession() {
-  const none = { 'OauthHMAC': 'x', 'OauthExpires': '9999999999', 'BearerToken': 'x', 'IdToken': unsigned() };
+  const none = { 'login-hmac': 'x', 'login-expires': '9999999999', 'login-token': 'x', 'login-id': unsigned() };
   const forged = { [ASSERTION]: 'forged', 'X_Pomerium_Jwt_Assertion': 'forged' };
   for (const [what, headers] of Object.entries({
     'no session': {}, 'a forged assertion': forged, 'forged cookies': { ...forged, cookie: cookies(none) },
-    'a bearer token': { authorization: `Bearer ${unsigned()}` },
+    'a bearer token': { authorization: `Bearer ${unsigned()}` }, 'an ID token': { 'x-id-token': unsigned() },
   })) {
     for (const path of ['/', '/.well-known/pomerium/other', '/healthz/', '//other', '/x/../.well-known/pomeriumx']) {
       const answer = await get(path, headers);
@@ -68,18 +69,22 @@ async function twoPeople() {
   }
   done('two people log in, and the app sees each, verified');
 
-  const session = cookies(Object.fromEntries((await zoe.browserContext().cookies())
-    .filter(({ domain }) => domain === 'localhost').map(({ name, value }) => [name, value])));
+  const session = await sessionOf(zoe);
   const received = (await get('/', { cookie: session, [ASSERTION]: 'forged' })).json();
   const headers = received.request.headers.map(({ name }) => name);
   assert.equal(headers.filter((name) => name === ASSERTION).length, 1);
   assert.equal(received.claims.sub, 'zoe', 'a forged assertion is replaced');
   assert.ok(!headers.includes('cookie'), "the session's cookies do not reach the app");
-  const own = (await get('/', { cookie: `theme=dark; ${session}` })).json();
-  assert.ok(own.request.headers.some(({ name }) => name === 'cookie'), "the app's own cookies do");
+  for (const name of ['x-id-token', 'X_Id_Token']) {
+    const idToken = (await get('/', { cookie: session, [name]: unsigned() })).json();
+    assert.equal(idToken.claims.sub, 'zoe', "a client's own ID token is not looked at");
+    assert.ok(!idToken.request.headers.some(({ name }) => /^x.id.token$/.test(name)), 'and reaches no app, as hers does not');
+  }
   done('with a session: a forged assertion is replaced, and the cookies of the session stay with Envoy');
 
   await zoe.goto(`${example.app}/sign-out`);
+  assert.ok(zoe.url().startsWith(`${example.provider}/session/end`), `asked at the provider, not at ${zoe.url()}`);
+  await screenshot(zoe, 'zoe-sign-out', 370);
   await click(zoe, 'button[value=yes]');
   const before = visits().length;
   await zoe.goto(`${example.app}/`);
@@ -91,6 +96,39 @@ async function twoPeople() {
   done('logging out ends the session, at the provider too; somebody else can log in there');
 }
 
+/** What an app sees of cookies, where it sees their values. */
+async function theAppsOwnCookies() {
+  const app = createServer((request, response) => response.end(JSON.stringify(request.headers)));
+  await once(app.listen(0, '127.0.0.1'), 'listening');
+  const other = new Example();
+  process.once('exit', () => other.close());
+  await other.start({ app: { port: app.address().port, start() {} } });
+  const page = await person();
+  await page.goto(`${other.app}/`);
+  await page.type('input[name=login]', 'zoe');
+  await page.type('input[name=password]', 'any');
+  await click(page, 'button[type=submit]');
+  const session = await sessionOf(page);
+  // oauth2 writes the header anew, in an order of its own.
+  for (const [sent, received] of [
+    [session, []], [`theme=dark; ${session}`, ['theme=dark']], [`${session}; theme=login-x; a=1`, ['a=1', 'theme=login-x']],
+    [`a=1; ${session}; my-login-x=2;login-x=3`, ['a=1', 'my-login-x=2']],
+    [`${session}; login-x=${'x'.repeat(9000)}; a=1`, ['a=1']],
+    [`${session}; a=${'x'.repeat(9000)}; b=2`, []],
+  ]) {
+    const { cookie } = (await get('/', { cookie: sent }, other.app)).json();
+    assert.deepEqual(cookie?.split('; ').sort() ?? [], received, sent.replace(session, 'SESSION'));
+  }
+  done("the app's own cookies reach it, whatever stands between them");
+}
+
+/** The cookies of a person's session, as a header. */
+async function sessionOf(page) {
+  const all = await page.browserContext().cookies();
+  return cookies(Object.fromEntries(all.filter(({ domain, name }) => domain === 'localhost' && name.startsWith('login-'))
+    .map(({ name, value }) => [name, value])));
+}
+
 /** What docs/login.md says of a newline at the end of client-secret. */
 async function aNewlineInTheSecret() {
   const other = new Example();
@@ -100,7 +138,6 @@ async function aNewlineInTheSecret() {
   await page.goto(`${other.app}/`);
   await page.type('input[name=login]', 'zoe');
   await page.type('input[name=password]', 'any');
-  await click(page, 'button[type=submit]');
   const [answer] = await Promise.all([page.waitForNavigation(), page.click('button[type=submit]')]);
   assert.equal(new URL(answer.url()).pathname, '/callback');
   assert.equal(answer.status(), 401);
@@ -119,9 +156,7 @@ async function logIn(page, name, path) {
   assert.ok(page.url().startsWith(`${example.provider}/interaction/`), `sent to the provider, not to ${page.url()}`);
   await page.type('input[name=login]', name);
   await page.type('input[name=password]', 'any');
-  await screenshot(page, `${name}-provider`, 340);
-  await click(page, 'button[type=submit]');
-  await screenshot(page, `${name}-consent`, 420);
+  await screenshot(page, `${name}-provider`, 440);
   await click(page, 'button[type=submit]');
   const text = await page.evaluate(() => document.body.innerText);
   assert.match(text, /Verified/);
@@ -139,8 +174,8 @@ async function json(page) {
 }
 
 /** A GET with the path just as it is written, which fetch would tidy up; redirects are not followed. */
-async function get(path, headers = {}) {
-  const asked = request(example.app, { path, headers }).end();
+async function get(path, headers = {}, app = example.app) {
+  const asked = request(app, { path, headers }).end();
   const [answer] = await once(asked, 'response');
   const body = Buffer.concat(await answer.toArray()).toString();
   return { status: answer.statusCode, headers: answer.headers, body, json: () => JSON.parse(body) };

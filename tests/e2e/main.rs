@@ -89,6 +89,8 @@ mod observability;
 mod quiet;
 /// The README, followed to the letter.
 mod readme;
+/// The settings of docs/recipes.md.
+mod recipes;
 /// Keys are changed under load, and nobody notices.
 mod rotation;
 /// What a route's metadata changes, for that route alone.

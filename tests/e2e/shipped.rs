@@ -263,16 +263,3 @@ fn headers_that_name_the_user_are_removed_first() {
     assert_eq!(groups(configuration.clone().early(snippet("docs/security.md", "early-identity-headers"))), json!([]));
     assert_eq!(groups(configuration), json!(["root"]), "so security.md warns of it");
 }
-
-#[test]
-fn pomeriums_jwt_stands_in_another_header_besides() {
-    let provider = IdentityProvider::new();
-    let mut host = snippet("docs/from-pomerium.md", "bearer");
-    host["routes"][0]["route"]["cluster"] = "upstream".into();
-    let envoy = start(shipped().trusting(&provider).forwarding_tokens().virtual_host(host));
-    let bearer = provider.bearer(json!({"sub": "ann"}));
-    let seen = envoy.send(&Request::get("/").header("authorization", bearer)).seen();
-    let assertion = seen.one(ASSERTION_HEADER).expect("an assertion");
-    assert_eq!(seen.one("authorization"), Some(format!("Bearer {assertion}")), "ours, and not the client's");
-    assert_eq!(envoy.keys().verify(&assertion).claim("sub"), "ann");
-}
