@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use harness::filters::{jwt_authn, metadata};
+use harness::filters::{jwt_authn, lua, metadata};
 use harness::idp::IdentityProvider;
 use harness::keys::A;
 use harness::tls::{Authority, dns, uri};
@@ -101,6 +101,45 @@ fn metadata_is_found_by_namespace_and_path() {
     ask(&envoy, "a namespace without an object", &at("test.flat"), "");
     ask(&envoy, "no such namespace", &at("test.none"), "");
     ask(&envoy, "an empty object", &at("test.hollow"), "");
+}
+
+/// Gives the user of a request a department of the type that the request asks for.
+const DEPARTMENT: &str = r#"
+function envoy_on_request(handle)
+  local values = {object = {a = {b = 1}}, text = "sales", list = {"sales", "it"}, number = 7, bool = true}
+  local metadata = handle:streamInfo():dynamicMetadata()
+  metadata:set("who", "sub", "ann")
+  metadata:set("who", "dept", values[handle:headers():get("x-type")])
+end
+"#;
+
+#[test]
+fn odd_values_do_not_spoil_a_member_for_later_users() {
+    if Capability::FlatMetadata.is_lacking() {
+        return;
+    }
+    let envoy = Bootstrap::new(json!({
+        "signing_key": A,
+        "identity_sources": [{"metadata": {"namespace": "who", "path": []}}],
+        "claims": {"dept": {"from": "dept"}},
+    }))
+    .workers(1)
+    .filter(lua(DEPARTMENT))
+    .start();
+    let department = |kind: &str| envoy.attest(&Request::get("/").header("x-type", kind)).claims.get("dept").cloned();
+    (0..20).for_each(|_| drop(department("object")));
+    let expected =
+        [("text", json!("sales")), ("list", json!(["sales", "it"])), ("number", json!(7)), ("bool", json!(true))];
+    for (kind, value) in &expected {
+        // A type that is new is found out.
+        let found = (0..4).find_map(|_| department(kind));
+        assert_eq!(found.as_ref(), Some(value), "{kind}, after values that cannot be read");
+    }
+    for round in 0..20 {
+        for (kind, value) in &expected {
+            assert_eq!(department(kind).as_ref(), Some(value), "{kind}, round {round}");
+        }
+    }
 }
 
 /// A dynamic module cannot read what is nested in it, but knows that it is there.
