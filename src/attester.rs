@@ -294,8 +294,9 @@ impl Attester {
     ) -> Result<Response, Refusal> {
         match endpoint {
             Endpoint::Jwks => {
-                host.process().add(Counter::JwksServed, 1);
-                Ok(builder.keyring.jwks().answer(headers, self.config.jwks_max_age, "attestation_jwks"))
+                let answer = builder.keyring.jwks().answer(headers, self.config.jwks_max_age, "attestation_jwks");
+                host.process().add(Counter::JwksServed, u64::from(matches!(answer.status, 200 | 304)));
+                Ok(answer)
             }
             Endpoint::Discovery | Endpoint::OpenId => self.discovery(endpoint, builder, host, headers),
             Endpoint::Authorize => Ok(Response::refusal(404, "attestation_no_authorization", "nobody logs in here")),

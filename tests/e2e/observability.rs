@@ -167,6 +167,7 @@ fn events() -> Vec<Event> {
         event("jwks_served", 2, [Request::get(JWKS_PATH), Request::new("HEAD", JWKS_PATH)]),
         event("jwks_served", 1, [Request::get(JWKS_PATH).header("if-none-match", "*")]),
         event("jwks_served", 0, [user("/.well-known/pomerium"), user("/")]),
+        event("jwks_served", 0, [Request::new("POST", JWKS_PATH), Request::new("OPTIONS", JWKS_PATH)]),
     ];
     events.into_iter().chain(of_wrong_routes).collect()
 }
