@@ -2,6 +2,7 @@
 
 mod assertion;
 mod cache;
+mod earlier;
 mod refusal;
 mod request;
 mod route;
@@ -26,6 +27,7 @@ use crate::keys::signer::SignerChoice;
 
 use assertion::Builder;
 use cache::Cache;
+use earlier::Earlier;
 use refusal::Refusal;
 use request::Request;
 use route::{Route, RouteDefaults, SeenRoutes};
@@ -66,6 +68,7 @@ pub struct Attester {
     config: Config,
     own_headers: OwnHeaders,
     default_route: Arc<Route>,
+    kept_as: String,
     keyring: RwLock<Option<Arc<ActiveKeyring>>>,
 }
 
@@ -91,6 +94,7 @@ impl Attester {
         let attester = Self {
             own_headers: OwnHeaders::new(names),
             default_route: Arc::new(Route::new(&config.settings, &config.claims)),
+            kept_as: earlier::name(&config.assertion_header),
             keyring: RwLock::default(),
             config,
         };
@@ -158,6 +162,12 @@ impl Attester {
         self.keyring.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The name of what a host keeps for when Envoy runs the filter again for a request.
+    #[must_use]
+    pub fn kept_as(&self) -> &str {
+        &self.kept_as
+    }
+
     /// How long a request is held while no key has been loaded.
     #[must_use]
     pub fn key_wait(&self) -> Duration {
@@ -208,13 +218,13 @@ impl Attester {
         own.filter_map(|name| str::from_utf8(name).ok()).collect()
     }
 
-    /// Whether this very filter has put the request's assertion there, before Envoy ran its filters again: the host knows
-    /// of no `jti` that a client sends.
-    fn is_signed_before(&self, host: &impl RequestHost, headers: &Fields<'_>) -> bool {
+    /// The request's assertion, if this very filter has put it there before Envoy ran its filters again: the host keeps no
+    /// `jti` that a client sends.
+    fn signed_before(&self, host: &impl RequestHost, headers: &Fields<'_>) -> Option<Earlier> {
         let mut assertions = headers.values(self.config.assertion_header.as_str());
-        let (Some(value), None) = (assertions.next(), assertions.next()) else { return false };
-        let Some(token) = value.strip_prefix(self.config.assertion_prefix.as_bytes()) else { return false };
-        jws::token_id(token).is_some_and(|token_id| host.has_signed(&token_id))
+        let (Some(value), None) = (assertions.next(), assertions.next()) else { return None };
+        let token_id = jws::token_id(value.strip_prefix(self.config.assertion_prefix.as_bytes())?)?;
+        Earlier::kept(host, &self.kept_as).filter(|earlier| earlier.token_id == token_id)
     }
 
     /// The changes for a request that goes on.
@@ -225,8 +235,8 @@ impl Attester {
         headers: &Fields<'_>,
     ) -> Result<Changes, Refusal> {
         let route = self.route(builder.worker, host)?;
-        let is_signed_before = self.is_signed_before(host, headers);
-        let mut changes = self.cleaned(host.process(), headers, is_signed_before);
+        let earlier = self.signed_before(host, headers);
+        let mut changes = self.cleaned(host.process(), headers, earlier.is_some());
         if !route.pass_identity_headers && route.on_missing_identity != OnMissingIdentity::Deny {
             return Ok(changes);
         }
@@ -238,7 +248,7 @@ impl Attester {
             OnMissingIdentity::Skip if request.is_anonymous() => host.process().add(Counter::Skipped, 1),
             _ if !route.pass_identity_headers => {}
             _ => {
-                let request = request.complete(&self.config, is_signed_before)?;
+                let request = request.complete(&self.config, earlier)?;
                 changes.set.extend(self.assertion_headers(builder, &request)?);
             }
         }
@@ -274,6 +284,7 @@ impl Attester {
         request.host.set_filter_state(JTI, &assertion.stamp.token_id);
         request.host.set_filter_state(KID, builder.keyring.signer().kid());
         let facts = request.facts(&assertion.stamp);
+        Earlier::keep(request.host, &self.kept_as, &assertion.stamp.token_id, facts.actor);
         let claim_headers = request.route.plan.headers(&facts);
         let mut set: Vec<_> = claim_headers.map(|(header, text)| (header.as_str().to_owned(), text)).collect();
         let value = match self.config.assertion_prefix.as_str() {
@@ -343,7 +354,7 @@ impl Attester {
         if request.is_anonymous() {
             return Err(Refusal::MissingIdentity);
         }
-        let request = request.complete(&self.config, false)?;
+        let request = request.complete(&self.config, None)?;
         let assertion = builder.new_assertion(&request, None)?;
         let (content_type, details, body) = match endpoint {
             Endpoint::User => {

@@ -159,9 +159,11 @@ pub trait RequestHost {
     fn certificate(&self, field: CertificateField) -> Option<Vec<u8>>;
     /// Stores a text in the request's filter state, for access logs.
     fn set_filter_state(&self, name: &str, value: &str);
-    /// Whether the filter has already signed this request, with this `jti`: Envoy runs it again for an internal redirect,
-    /// and for another try where it is an upstream filter.
-    fn has_signed(&self, token_id: &str) -> bool;
+    /// Keeps a text for when Envoy runs the filter again for this request: after an internal redirect, and for another try
+    /// where it is an upstream filter.
+    fn keep(&self, name: &str, text: &str);
+    /// A text that was kept for this request.
+    fn kept(&self, name: &str) -> Option<Vec<u8>>;
 }
 
 #[cfg(any(test, feature = "fake-host"))]

@@ -17,7 +17,9 @@ mod scheduler;
 mod stream;
 
 pub(crate) use abi::{Attribute, HeadersStatus, Map};
-pub(crate) use loading::{MainThread, SecretId, has_main_thread_metrics, has_metadata, has_secrets, is_validating};
+pub(crate) use loading::{
+    MainThread, SecretId, has_main_thread_metrics, has_metadata, has_secrets, is_validating, overwrites_filter_state,
+};
 pub(crate) use log::{LogLevel, log, logs};
 pub(crate) use metric::{CounterId, GaugeId, HistogramId, LabelledCounterId};
 pub(crate) use scheduler::{ConfigScheduler, StreamScheduler};

@@ -37,13 +37,14 @@ impl Filter {
     pub(crate) fn new(loaded: &Loaded) -> Self {
         let plugin = Arc::clone(loaded.plugin());
         let worker = Worker::current(&plugin);
+        let unanswered = Unanswered::begin(plugin.attester.kept_as());
         Self {
             plugin,
             worker,
             wait: RefCell::default(),
             deadline: Cell::default(),
             is_answered: Cell::default(),
-            unanswered: Unanswered::default(),
+            unanswered,
         }
     }
 
@@ -118,10 +119,15 @@ impl Filter {
         self.unanswered.answer();
     }
 
-    /// The end of the request.
+    /// The request is over. If it begins anew, that comes next.
+    pub(crate) fn on_complete(&self) {
+        self.unanswered.end(self.plugin.attester.kept_as());
+    }
+
+    /// The end of the filter.
     pub(crate) fn end(&self) {
         self.give_up_place();
-        self.unanswered.end();
+        self.on_complete();
     }
 
     /// Answers a request whose hook has panicked, unless it has an answer.

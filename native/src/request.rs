@@ -2,15 +2,14 @@
 
 use std::cell::OnceCell;
 
-use attestation_filter::attester::JTI;
 use attestation_filter::host::{CertificateField, RequestHost, RouteSettings, Unreadable};
 use attestation_filter::http::fields::Fields;
 use attestation_filter::value::{Flat, Object};
 
-use crate::ffi::{Attribute, Map, Stream};
+use crate::ffi::{Attribute, Map, Stream, overwrites_filter_state};
 use crate::metadata::Kinds;
 use crate::process::Process;
-use crate::unanswered::{self, Unanswered};
+use crate::unanswered::Unanswered;
 
 /// A request while a hook of it runs.
 pub(crate) struct HttpRequest<'a> {
@@ -108,15 +107,29 @@ impl<'a> RequestHost for HttpRequest<'a> {
     }
 
     fn set_filter_state(&self, name: &str, value: &str) {
-        if name == JTI {
-            self.unanswered.sign(self.stream.connection(), value);
+        let name = as_in_wasm(name);
+        // Another filter of ours may have been there, or another try.
+        if overwrites_filter_state() || self.stream.filter_state(&name).is_none() {
+            self.stream.set_filter_state(&name, value);
         }
-        self.stream.set_filter_state(&as_in_wasm(name), value);
     }
 
-    fn has_signed(&self, token_id: &str) -> bool {
-        unanswered::is_known(self.stream.connection(), token_id)
+    /// The filter state knows of other tries, and is gone after an internal redirect.
+    fn keep(&self, name: &str, text: &str) {
+        let free = tries(name).find(|name| self.stream.filter_state(name).is_none());
+        self.stream.set_filter_state(&free.unwrap_or_default(), text);
+        self.unanswered.keep(self.stream.connection(), text);
     }
+
+    fn kept(&self, name: &str) -> Option<Vec<u8>> {
+        let last_try = tries(name).map_while(|name| self.stream.filter_state(&name)).last().map(<[u8]>::to_vec);
+        last_try.or_else(|| self.unanswered.kept_before(self.stream.connection()))
+    }
+}
+
+/// What each try keeps has a name of its own, as not every Envoy lets it be overwritten.
+fn tries(name: &str) -> impl Iterator<Item = String> {
+    (0_u32..).map(move |number| format!("{name}.{number}"))
 }
 
 /// Where the Wasm module's texts are: one format of an access log does for both hosts.

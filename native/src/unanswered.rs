@@ -1,143 +1,95 @@
-//! Assertions of requests that have no response.
+//! What is kept of a request that Envoy begins anew, as for an internal redirect.
 //!
-//! Envoy ends a request that it redirects internally, and begins another one with the same header fields on the same
-//! thread, ours among them; which of the two comes first depends on its version. The filter state of the first is gone
-//! by then.
-//!
-//! So an assertion is looked up by its `jti` and the client's connection: a service that calls another one with the assertion
-//! that it was sent does so over a connection of its own.
+//! Envoy ends such a request without a response, and begins another one with the same header fields, ours among them, in
+//! the same call: nothing else begins on the thread in between. The filter state of the first is gone by then. So what a
+//! request without a response leaves behind is for the one that begins next, and only if that is of the same client's
+//! connection. A service that calls another one with the assertion that it was sent does so while its own request has not
+//! ended, even if a proxy in front has both over one connection.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
-use std::rc::Rc;
-
-/// How many that have ended are remembered on each thread. Others may end in between, as an earlier filter can hold the
-/// new request.
-const MAX_ENDED: usize = 64;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 thread_local! {
-    static TOKEN_IDS: RefCell<TokenIds> = RefCell::default();
+    /// What the last request has left behind on this thread, by the name under which it was kept.
+    static LEFT: RefCell<BTreeMap<String, Kept>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Those on this thread.
-#[derive(Default)]
-struct TokenIds {
-    /// In how many requests each is: several have the same where assertions are used again.
-    open: HashMap<Key, usize>,
-    ended: VecDeque<Key>,
+/// A text of a request over this connection.
+struct Kept {
+    connection: u64,
+    text: String,
 }
 
-/// An assertion on a connection.
-type Key = Rc<str>;
-
-fn key(connection: u64, token_id: &str) -> Key {
-    format!("{connection} {token_id}").into()
+/// What is kept of a request until there is a response, and what the one before has left to it.
+pub(crate) struct Unanswered {
+    before: Option<Kept>,
+    own: RefCell<Option<Kept>>,
 }
-
-impl TokenIds {
-    fn open(&mut self, key: Key) {
-        *self.open.entry(key).or_default() += 1;
-    }
-
-    fn close(&mut self, key: &str) {
-        if let Some(requests) = self.open.get_mut(key) {
-            *requests -= 1;
-            if *requests == 0 {
-                self.open.remove(key);
-            }
-        }
-    }
-
-    fn end(&mut self, key: Key) {
-        self.ended.truncate(MAX_ENDED - 1);
-        self.ended.push_front(key);
-    }
-
-    fn has(&self, key: &str) -> bool {
-        self.open.contains_key(key) || self.ended.iter().any(|ended| **ended == *key)
-    }
-}
-
-/// Whether a request over this connection with this assertion has no response, or had none when it ended.
-pub(crate) fn is_known(connection: u64, token_id: &str) -> bool {
-    TOKEN_IDS.with_borrow(|ids| ids.has(&key(connection, token_id)))
-}
-
-/// A request's assertion, until there is a response.
-#[derive(Default)]
-pub(crate) struct Unanswered(Cell<Option<Key>>);
 
 impl Unanswered {
-    /// The request over this connection goes on with this assertion.
-    pub(crate) fn sign(&self, connection: u64, token_id: &str) {
-        self.answer();
-        let key = key(connection, token_id);
-        self.0.set(Some(Rc::clone(&key)));
-        TOKEN_IDS.with_borrow_mut(|ids| ids.open(key));
+    /// A request begins.
+    pub(crate) fn begin(name: &str) -> Self {
+        Self { before: LEFT.with_borrow_mut(|left| left.remove(name)), own: RefCell::default() }
+    }
+
+    /// Keeps a text for the request that may come of this one.
+    pub(crate) fn keep(&self, connection: u64, text: &str) {
+        *self.own.borrow_mut() = Some(Kept { connection, text: text.to_owned() });
+    }
+
+    /// What was kept of the request that this one comes of.
+    pub(crate) fn kept_before(&self, connection: u64) -> Option<Vec<u8>> {
+        let before = self.before.as_ref().filter(|before| before.connection == connection);
+        before.map(|before| before.text.clone().into_bytes())
     }
 
     /// A response comes.
     pub(crate) fn answer(&self) {
-        if let Some(key) = self.0.take() {
-            TOKEN_IDS.with_borrow_mut(|ids| ids.close(&key));
-        }
+        self.own.take();
     }
 
     /// The request ends.
-    pub(crate) fn end(&self) {
-        if let Some(key) = self.0.take() {
-            TOKEN_IDS.with_borrow_mut(|ids| {
-                ids.close(&key);
-                ids.end(key);
-            });
+    pub(crate) fn end(&self, name: &str) {
+        if let Some(own) = self.own.take() {
+            LEFT.with_borrow_mut(|left| left.insert(name.to_owned(), own));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_ENDED, Unanswered};
+    use super::Unanswered;
 
-    fn signed(token_id: &str) -> Unanswered {
-        let request = Unanswered::default();
-        request.sign(1, token_id);
+    fn signed(name: &str) -> Unanswered {
+        let request = Unanswered::begin(name);
+        request.keep(1, "token");
         request
     }
 
-    fn is_known(token_id: &str) -> bool {
-        super::is_known(1, token_id)
+    fn next(name: &str) -> Option<Vec<u8>> {
+        Unanswered::begin(name).kept_before(1)
     }
 
     #[test]
-    fn another_connection_does_not_know_it() {
-        let request = signed("elsewhere");
-        assert!(is_known("elsewhere") && !super::is_known(2, "elsewhere"));
-        request.end();
-        assert!(is_known("elsewhere") && !super::is_known(2, "elsewhere"));
+    fn only_the_next_request_has_it() {
+        signed("next").end("next");
+        assert_eq!(next("other"), None);
+        assert_eq!(next("next"), Some(b"token".into()));
+        assert_eq!(next("next"), None);
     }
 
     #[test]
-    fn request_is_known_until_its_response() {
-        let request = signed("answered");
-        assert!(is_known("answered"));
+    fn request_that_goes_on_leaves_nothing() {
+        let request = signed("goes on");
+        assert_eq!(next("goes on"), None);
         request.answer();
-        request.end();
-        assert!(!is_known("answered"));
+        request.end("goes on");
+        assert_eq!(next("goes on"), None);
     }
 
     #[test]
-    fn an_assertion_used_again_is_known_by_each() {
-        let (first, second) = (signed("twice"), signed("twice"));
-        first.answer();
-        assert!(is_known("twice"));
-        second.answer();
-        assert!(!is_known("twice"));
-    }
-
-    #[test]
-    fn only_the_last_without_a_response_are_known() {
-        (0..100).for_each(|number| signed(&number.to_string()).end());
-        let known = (0..100).filter(|number| is_known(&number.to_string()));
-        assert_eq!(known.collect::<Vec<_>>(), (100 - MAX_ENDED..100).collect::<Vec<_>>());
+    fn another_connection_does_not_have_it() {
+        signed("connection").end("connection");
+        assert_eq!(Unanswered::begin("connection").kept_before(2), None);
     }
 }

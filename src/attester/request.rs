@@ -1,6 +1,7 @@
 //! A request as far as it is understood.
 
 use super::Worker;
+use super::earlier::Earlier;
 use super::refusal::Refusal;
 use super::route::Route;
 use crate::actor::OnUnverifiable;
@@ -61,8 +62,8 @@ impl<'a, H: RequestHost> Request<'a, H> {
     }
 
     /// Finds out what else the claims are made of, as far as the configuration asks for it. An incoming assertion is
-    /// looked at unless the filter itself has put it there.
-    pub(super) fn complete(mut self, config: &Config, is_signed_before: bool) -> Result<Self, Refusal> {
+    /// looked at unless the filter itself has put it there, and then it knows who acts.
+    pub(super) fn complete(mut self, config: &Config, earlier: Option<Earlier>) -> Result<Self, Refusal> {
         if !config.claims.bind.is_empty() {
             self.line = bound_line(self.headers, self.host.is_tls(), &config.claims.bind)?;
         }
@@ -70,9 +71,10 @@ impl<'a, H: RequestHost> Request<'a, H> {
             let authority = Authority::parse(self.headers.first(":authority"));
             self.authority = Some(authority.ok_or(Refusal::BadHost)?);
         }
-        if !is_signed_before {
-            self.actor = self.incoming_actor(config)?;
-        }
+        self.actor = match earlier {
+            Some(earlier) => earlier.act,
+            None => self.incoming_actor(config)?,
+        };
         Ok(self)
     }
 

@@ -12,7 +12,6 @@ use super::{
     Algorithm, CertificateField, Counter, Expected, Gauge, Histogram, HostKey, Level, ProcessHost, RequestHost,
     RouteSettings, SharedData, Unreadable,
 };
-use crate::attester::JTI;
 use crate::http::fields::Fields;
 use crate::keys::feed::Fetch;
 use crate::proxy::wire::{metadata_namespace, signature_in};
@@ -219,8 +218,12 @@ impl RequestHost for FakeHost {
         self.filter_state.borrow_mut().insert(name.to_owned(), value.to_owned());
     }
 
-    fn has_signed(&self, token_id: &str) -> bool {
-        self.filter_state.borrow().get(JTI).is_some_and(|signed| signed == token_id)
+    fn keep(&self, name: &str, text: &str) {
+        self.set_filter_state(name, text);
+    }
+
+    fn kept(&self, name: &str) -> Option<Vec<u8>> {
+        self.filter_state.borrow().get(name).map(|text| text.clone().into_bytes())
     }
 }
 

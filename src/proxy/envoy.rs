@@ -237,14 +237,18 @@ impl RequestHost for HttpRequest<'_> {
         let _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
     }
 
-    fn has_signed(&self, token_id: &str) -> bool {
-        property(&[JTI]).is_some_and(|signed| signed == token_id.as_bytes())
+    fn keep(&self, name: &str, text: &str) {
+        self.set_filter_state(name, text);
+    }
+
+    fn kept(&self, name: &str) -> Option<Vec<u8>> {
+        property(&[name])
     }
 }
 
 /// Has what [`RequestHost::set_filter_state`] stores outlive an internal redirect.
-pub(super) fn declare_filter_state() {
-    for name in [JTI, KID] {
+pub(super) fn declare_filter_state(kept_as: &str) {
+    for name in [JTI, KID, kept_as] {
         let _ = hostcalls::call_foreign_function("declare_property", Some(&wire::property_of_request(name)));
     }
 }

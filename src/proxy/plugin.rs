@@ -77,7 +77,7 @@ impl Plugin {
             std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
         })?;
         let attester = Attester::new(config, &*self.envoy)?;
-        declare_filter_state();
+        declare_filter_state(attester.kept_as());
         self.feed =
             attester.key_file().map(|file| ListenerFeed::new(file.clone(), attester.signer_choice(), self.envoy.now()));
         self.filter = Some(Rc::new(Filter { worker: attester.worker(), attester }));

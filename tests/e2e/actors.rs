@@ -20,7 +20,7 @@ use crate::applied::claims;
 const PEER: &str = "peer.example";
 
 /// What a peer that signs with [`A`] says of its user.
-fn by_peer(audience: &Value) -> String {
+pub fn by_peer(audience: &Value) -> String {
     let now = jsonwebtoken::get_current_timestamp();
     let claims = json!({"iss": PEER, "sub": "ann", "aud": audience, "iat": now, "exp": now + 60});
     let key = EncodingKey::from_ec_der(::pem::parse(pkcs8(A)).expect("a key").contents());
@@ -28,7 +28,7 @@ fn by_peer(audience: &Value) -> String {
     jsonwebtoken::encode(&header, &claims, &key).expect("a token")
 }
 
-fn trusting(on_unverifiable: &str) -> Value {
+pub fn trusting(on_unverifiable: &str) -> Value {
     let key = json!({"kty": "EC", "crv": "P-256", "kid": KID_A, "x": X_A, "y": Y_A});
     json!({"trusted": [{"issuer": PEER, "jwks": {"keys": [key]}}], "on_unverifiable": on_unverifiable})
 }

@@ -1,6 +1,6 @@
 //! `docs/envoy-features.md`: each of its configurations, put into the shipped one as it stands there.
 
-mod app;
+pub mod app;
 
 use std::collections::BTreeSet;
 use std::io::Write;

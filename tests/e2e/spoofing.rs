@@ -1,5 +1,6 @@
 //! What a client sends in the place of the filter's own headers goes no further, whatever is done to its name.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
@@ -7,10 +8,14 @@ use std::thread;
 use serde_json::{Value, json};
 
 use harness::filters::lua;
-use harness::keys::{A, KID_A, X_A, Y_A};
-use harness::{ASSERTION_HEADER, Assertion, Bootstrap, Client, Envoy, HOST, Http2Client, Request, Seen, tcp};
+use harness::keys::{A, B, KID_A, X_A, Y_A};
+use harness::{
+    ASSERTION_HEADER, Assertion, Bootstrap, Client, Envoy, HOST, Host, Http2Client, Request, Seen, places, tcp,
+};
 
+use crate::actors::{by_peer, trusting};
 use crate::applied::claims;
+use crate::features::app::{App, OK, UNAVAILABLE};
 
 const FORGED: &str = "forged";
 
@@ -346,6 +351,119 @@ fn an_internal_redirect_is_signed_anew_as_no_spoof() {
         assert_eq!(envoy.stat("spoofs_stripped"), 0, "{more}");
         assert_eq!(envoy.stat("refused.bad_actor"), 0, "{more}");
     }
+}
+
+/// Who called does not change where Envoy sends the request on.
+#[test]
+fn an_internal_redirect_keeps_who_acts() {
+    let envoy = Bootstrap::new(json!({
+        "signing_key": B,
+        "issuer": "us",
+        "audience": "app",
+        "identity_sources": [{"headers": {"sub": "x-user"}}],
+        "actor": trusting("deny"),
+    }))
+    .upstream(redirecting())
+    .route(following("/", &json!({})))
+    .start();
+    for path in
+        ["/to".to_owned(), format!("/from?http://{HOST}/to"), format!("/from?http://{HOST}/from?http://{HOST}/to")]
+    {
+        let request = Request::get(&path).header("x-user", "orders").header(ASSERTION_HEADER, by_peer(&json!("app")));
+        let reply = envoy.send(&request);
+        assert_eq!(reply.status, 200, "{path}");
+        let claims = claims(&reply);
+        assert_eq!((&claims["sub"], &claims["act"]["sub"]), (&json!("orders"), &json!("ann")), "{path}");
+    }
+}
+
+/// The filter once more, before the one under test, with a header of its own.
+fn first_filter(settings: &Value) -> Value {
+    let value = json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": settings});
+    let typed_config = match Host::under_test() {
+        Host::Wasm => json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": "first",
+                "vm_config": {
+                    "vm_id": "first",
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"local": {"filename": places::module().unwrap()}},
+                },
+                "configuration": value,
+            },
+        }),
+        Host::Native => json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+            "dynamic_module_config": {"name": "attestation"},
+            "filter_name": "first",
+            "filter_config": value,
+        }),
+    };
+    json!({"name": "first", "typed_config": typed_config})
+}
+
+#[test]
+fn two_filters_know_their_own_after_a_redirect() {
+    let settings = |header: &str| {
+        json!({
+            "signing_key": A,
+            "issuer": "us",
+            "audience": "app",
+            "assertion_header": header,
+            "identity_sources": [{"headers": {"sub": "x-user"}}],
+            "actor": trusting("deny"),
+        })
+    };
+    let envoy = Bootstrap::new(settings(ASSERTION_HEADER))
+        .filter(first_filter(&settings("x-first")))
+        .upstream(redirecting())
+        .route(following("/", &json!({})))
+        .start();
+    let reply = envoy.send(&Request::get(&format!("/from?http://{HOST}/to")).header("x-user", "ann"));
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let seen = reply.seen();
+    assert!(seen.one(ASSERTION_HEADER).is_some() && seen.one("x-first").is_some(), "{seen:?}");
+    assert_eq!((envoy.stat("spoofs_stripped"), envoy.stat("refused.bad_actor")), (0, 0));
+    assert!(!envoy.log().contains("[envoy_bug]"), "{}", envoy.log());
+}
+
+#[test]
+fn an_upstream_filter_knows_its_own_in_another_try() {
+    let app = App::start(|number, _| Some(if number < 2 { UNAVAILABLE } else { OK }));
+    let settings = json!({
+        "signing_key": A,
+        "assertion_header": "x-first",
+        "identity_sources": [{"headers": {"sub": "x-user"}}],
+        "actor": trusting("deny"),
+    });
+    let codec = json!({"name": "envoy.filters.http.upstream_codec", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
+    }});
+    let cluster = json!({
+        "name": "app",
+        "connect_timeout": "5s",
+        "load_assignment": {"cluster_name": "app", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {
+            "socket_address": {"address": app.address.ip(), "port_value": app.address.port()},
+        }}}]}]},
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http_protocol_options": {}},
+            "http_filters": [first_filter(&settings), codec],
+        }},
+    });
+    let route = json!({
+        "match": {"prefix": "/"},
+        "route": {"cluster": "app", "retry_policy": {"retry_on": "5xx", "num_retries": 2}},
+    });
+    let envoy = Bootstrap::new(json!({"signing_key": A})).cluster(cluster).route(route).start();
+    let reply = envoy.send(&Request::get("/").header("x-user", "ann"));
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let tries = app.received(3);
+    let tokens: BTreeSet<_> = tries.iter().flat_map(|tried| tried.all("x-first")).collect();
+    assert_eq!(tokens.len(), 3, "each is signed anew: {tries:?}");
+    assert_eq!((envoy.stat("spoofs_stripped"), envoy.stat("refused.bad_actor")), (0, 0));
+    assert!(!envoy.log().contains("[envoy_bug]"), "{}", envoy.log());
 }
 
 #[test]

@@ -49,6 +49,11 @@ impl Http2Client {
         Self { runtime, connection, scheme: "https" }
     }
 
+    /// Another client over the same connection, as a proxy has many.
+    pub fn share(&self) -> Self {
+        Self { runtime: runtime(), connection: self.connection.clone(), scheme: self.scheme }
+    }
+
     /// Claims another scheme than that of the connection.
     pub fn claiming(mut self, scheme: &'static str) -> Self {
         self.scheme = scheme;

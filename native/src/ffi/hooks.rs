@@ -127,6 +127,16 @@ pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_hea
     CONTINUE
 }
 
+/// The request's worker.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(
+    _stream: EnvoyStream,
+    filter: ModuleFilter,
+) {
+    // SAFETY: made by `filter_new` on this thread, or null once it is given back. Nothing in this hook lets Envoy do that.
+    guard(|| unsafe { filter.0.cast::<Filter>().as_ref() }.map(Filter::on_complete));
+}
+
 /// The request's worker, after a scheduler's `wake`.
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
@@ -220,7 +230,6 @@ unused! {
     ;
 
     notice:
-    envoy_dynamic_module_on_http_filter_stream_complete(EnvoyStream, ModuleFilter),
     envoy_dynamic_module_on_http_filter_downstream_above_write_buffer_high_watermark(EnvoyStream, ModuleFilter),
     envoy_dynamic_module_on_http_filter_downstream_below_write_buffer_low_watermark(EnvoyStream, ModuleFilter),
     envoy_dynamic_module_on_http_filter_http_callout_done(

@@ -132,6 +132,12 @@ pub(crate) fn has_main_thread_metrics() -> bool {
     optional().metrics.is_some()
 }
 
+/// Whether a text in this Envoy's filter state can be replaced: from 1.39 on, which is known by what else that brought.
+/// Before, Envoy logs an error and keeps what is there.
+pub(crate) fn overwrites_filter_state() -> bool {
+    has_main_thread_metrics()
+}
+
 /// Whether this Envoy lets a filter read flat dynamic metadata.
 pub(crate) fn has_metadata() -> bool {
     optional().metadata.is_some()
