@@ -1,10 +1,11 @@
 //! Flat dynamic metadata: what an earlier filter, such as ext_authz, wrote right below a namespace.
 //!
-//! Envoy hands it out by type, and logs an error when a value has another one than it is asked for. So the type that a
-//! value had last is remembered, for all requests, and asked for first.
+//! Envoy hands it out by type, and logs an error when a value has another one than it is asked for. So the types that a
+//! value had are remembered, for all requests, and asked for first.
 
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use attestation_filter::value::Flat;
 
@@ -12,11 +13,12 @@ use crate::ffi::{Kind, Stream};
 
 /// How many names of a namespace are remembered. An identity has fewer.
 const MAX_NAMES: usize = 256;
-/// How often all types are tried for a name whose value is not of the type that it had last. After that, those that it has
-/// had, and one of the others at a time: what cannot be read would have Envoy log three errors for each request.
+/// How often all types are tried for a name whose value is of no type that it has had. After that, one more of them each
+/// [`PAUSE`]: what cannot be read would have Envoy log errors for each request.
 const MAX_GUESSES: usize = 8;
-/// The types that Envoy logs an error for if a value is asked for as one of them and is none.
-const SCALARS: [Kind; 3] = [Kind::Text, Kind::Number, Kind::Bool];
+const PAUSE: Duration = Duration::from_millis(100);
+/// A list first: Envoy takes no notice if it is none.
+const KINDS: [Kind; 4] = [Kind::Texts, Kind::Text, Kind::Number, Kind::Bool];
 
 /// The types that values had last, by namespace and name.
 #[derive(Debug, Default)]
@@ -24,26 +26,30 @@ pub(crate) struct Kinds(RwLock<BTreeMap<String, BTreeMap<Vec<u8>, Guess>>>);
 
 #[derive(Clone, Debug, Default)]
 struct Guess {
-    kind: Option<Kind>,
-    /// All types that it has had.
+    /// All types that it has had, the last one first.
     seen: Vec<Kind>,
     guesses: usize,
+    last: Option<Instant>,
 }
 
 impl Guess {
-    fn tries(&self, kind: Kind) -> bool {
-        let is_next = || SCALARS.get(self.guesses % SCALARS.len()) == Some(&kind);
-        self.kind != Some(kind)
-            && (self.guesses < MAX_GUESSES || kind == Kind::Texts || self.seen.contains(&kind) || is_next())
+    /// The types to try that it has not had.
+    fn guesses(&self, now: Instant) -> Vec<Kind> {
+        let mut unseen: Vec<Kind> = KINDS.into_iter().filter(|kind| !self.seen.contains(kind)).collect();
+        if self.guesses >= MAX_GUESSES && !unseen.is_empty() {
+            let is_time = self.last.is_none_or(|last| now.saturating_duration_since(last) >= PAUSE);
+            let next = unseen.swap_remove(self.guesses % unseen.len());
+            unseen = if is_time { vec![next] } else { Vec::new() };
+        }
+        unseen
     }
 
-    fn learn(&mut self, found: Option<Kind>) {
+    fn learn(&mut self, found: Option<Kind>, now: Instant) {
         self.guesses = self.guesses.saturating_add(1);
+        self.last = Some(now);
         if let Some(kind) = found {
-            self.kind = found;
-            if !self.seen.contains(&kind) {
-                self.seen.push(kind);
-            }
+            self.seen.retain(|seen| *seen != kind);
+            self.seen.insert(0, kind);
         }
     }
 }
@@ -60,13 +66,16 @@ impl Kinds {
 
     fn value<'s>(&self, namespace: &str, name: &[u8], read: impl Fn(Kind) -> Option<Flat<'s>>) -> Option<Flat<'s>> {
         let known = self.known(namespace, name);
-        if let Some(value) = known.kind.and_then(&read) {
+        if let Some(value) = known.seen.first().and_then(|kind| read(*kind)) {
             return Some(value);
         }
-        // A list first: Envoy takes no notice if it is none.
-        let mut others = [Kind::Texts].into_iter().chain(SCALARS).filter(|kind| known.tries(*kind));
-        let found = others.find_map(|kind| Some((kind, read(kind)?)));
-        self.learn(namespace, name, found.as_ref().map(|(kind, _)| *kind));
+        let now = Instant::now();
+        let guesses = known.guesses(now);
+        let mut others = known.seen.iter().skip(1).chain(&guesses);
+        let found = others.find_map(|kind| Some((*kind, read(*kind)?)));
+        if found.is_some() || !guesses.is_empty() {
+            self.learn(namespace, name, found.as_ref().map(|(kind, _)| *kind), now);
+        }
         found.map(|(_, value)| value)
     }
 
@@ -75,19 +84,20 @@ impl Kinds {
         kinds.get(namespace).and_then(|names| names.get(name)).cloned().unwrap_or_default()
     }
 
-    fn learn(&self, namespace: &str, name: &[u8], found: Option<Kind>) {
+    fn learn(&self, namespace: &str, name: &[u8], found: Option<Kind>, now: Instant) {
         let mut kinds = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let kinds = kinds.entry(namespace.to_owned()).or_default();
         if kinds.len() >= MAX_NAMES && !kinds.contains_key(name) {
             return;
         }
-        kinds.entry(name.to_vec()).or_default().learn(found);
+        kinds.entry(name.to_vec()).or_default().learn(found, now);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::thread;
 
     use super::*;
 
@@ -120,18 +130,20 @@ mod tests {
     #[test]
     fn odd_values_cost_little_and_spoil_nothing() {
         let (kinds, calls) = (Kinds::default(), Cell::new(0));
-        let odd = |calls: &Cell<usize>, _: Kind| -> Option<Flat<'static>> {
-            calls.set(calls.get() + 1);
-            None
-        };
         for _ in 0..100 {
-            kinds.value("n", b"a", |kind| odd(&calls, kind));
+            kinds.value("n", b"a", |_| {
+                calls.set(calls.get() + 1);
+                None
+            });
         }
-        assert!(calls.get() <= 2 * 100 + 2 * MAX_GUESSES, "{}", calls.get());
-        for kind in [Kind::Text, Kind::Number, Kind::Bool, Kind::Texts] {
+        assert!(calls.get() < KINDS.len() * MAX_GUESSES + 10, "{}", calls.get());
+        for kind in KINDS {
             let value = read_a(kind);
-            let read = || kinds.value("n", b"a", |kind| value(&calls, kind));
-            assert!((0..SCALARS.len()).any(|_| read().is_some()), "{kind:?}");
+            let read = || {
+                thread::sleep(PAUSE);
+                kinds.value("n", b"a", |kind| value(&calls, kind))
+            };
+            assert!((0..KINDS.len()).any(|_| read().is_some()), "{kind:?}");
             assert!(read().is_some(), "{kind:?}");
         }
     }
