@@ -197,7 +197,7 @@ fn in_headers<'a>(headers: &Fields<'a>, claims: &'a [(String, ClaimHeaderValue)]
         match (values.next(), values.next()) {
             (_, Some(_)) => return None,
             (Some(value), None) if is_joined(name, value) => return None,
-            (Some(value), None) => found.extend(named(claim, text(value).map(Cow::Borrowed))),
+            (Some(value), None) => found.extend(named(claim, value, text(value).map(Cow::Borrowed))),
             (None, None) => {}
         }
     }
@@ -208,8 +208,10 @@ fn in_certificate<'a>(host: &impl RequestHost, claims: &'a [(String, Certificate
     if !host.is_mtls() {
         return None;
     }
-    let value = |field| host.certificate(field).and_then(|value| String::from_utf8(value).ok());
-    let found = claims.iter().filter_map(|(claim, field)| named(claim, value(*field).map(Cow::Owned)));
+    let found = claims.iter().filter_map(|(claim, field)| {
+        let value = host.certificate(*field)?;
+        named(claim, &value, text(&value).map(|text| Cow::Owned(text.to_owned())))
+    });
     Identity::from_named(found.collect())
 }
 
@@ -244,9 +246,9 @@ fn text(value: &[u8]) -> Option<&str> {
     str::from_utf8(value).ok()
 }
 
-fn named<'a>(claim: &'a str, value: Option<Cow<'a, str>>) -> Option<(&'a str, Named<'a>)> {
-    let value = value.filter(|value| !value.is_empty())?;
-    Some((claim, Named::Text(value)))
+/// What is no text is still something: no other claim may take its place.
+fn named<'a>(claim: &'a str, value: &[u8], text: Option<Cow<'a, str>>) -> Option<(&'a str, Named<'a>)> {
+    (!value.is_empty()).then(|| (claim, text.map_or(Named::Unreadable, Named::Text)))
 }
 
 fn as_object(value: Value<'_>) -> Option<Object<'_>> {
@@ -284,6 +286,8 @@ pub enum Named<'a> {
     Texts(Vec<Cow<'a, str>>),
     /// The same, of any JSON types.
     Json(Vec<Json>),
+    /// Something that is no text.
+    Unreadable,
 }
 
 impl Named<'_> {
@@ -292,13 +296,15 @@ impl Named<'_> {
             Self::Text(text) => text.is_empty(),
             Self::Texts(texts) => texts.is_empty(),
             Self::Json(items) => items.is_empty(),
+            Self::Unreadable => false,
         }
     }
 }
 
 impl<'a> Identity<'a> {
     fn from_named(claims: Vec<(&'a str, Named<'a>)>) -> Option<Self> {
-        if claims.is_empty() { None } else { Some(Self::Named(claims)) }
+        let says_something = claims.iter().any(|(_, value)| *value != Named::Unreadable);
+        says_something.then_some(Self::Named(claims))
     }
 
     /// What is at a place.
@@ -325,6 +331,7 @@ impl<'a> Identity<'a> {
                 Named::Text(text) => Value::String(text.as_bytes()),
                 Named::Texts(texts) => Value::List(List::Texts(texts)),
                 Named::Json(items) => Value::List(List::Json(items)),
+                Named::Unreadable => Value::UNREADABLE,
             }),
         }
     }

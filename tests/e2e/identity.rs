@@ -162,6 +162,24 @@ fn an_odd_member_is_not_passed_over_for_another() {
 }
 
 #[test]
+fn an_odd_header_is_not_passed_over_for_another() {
+    let envoy = Bootstrap::new(json!({
+        "signing_key": A,
+        "identity_sources": [{"headers": {"sub": "x-user", "email": "x-email", "former_email": "x-former-email"}}],
+        "claims": {"email": {"first_of": ["email", "former_email"]}},
+    }))
+    .start();
+    let ask = |email: &[u8]| {
+        let request = Request::get("/").header("x-user", "u-1").header("x-email", email);
+        envoy.attest(&request.header("x-former-email", "eve@example.com")).claim("email").clone()
+    };
+    assert_eq!(ask(b"ann@example.com"), "ann@example.com");
+    assert_eq!(ask(b"j\xfcrgen@example.com"), "", "in Latin-1");
+    assert_eq!(ask(b""), "eve@example.com");
+    assert_eq!(envoy.stat("claims_left_out"), 1);
+}
+
+#[test]
 fn the_first_source_that_names_somebody_wins() {
     if Capability::FlatMetadata.is_lacking() {
         return;
