@@ -15,7 +15,7 @@ use crate::ffi::{Kind, Stream};
 const MAX_NAMES: usize = 256;
 /// How often all types are tried for a name whose value is of no type that it has had. After that, one more of them each
 /// [`PAUSE`]: what cannot be read would have Envoy log errors for each request.
-const MAX_GUESSES: usize = 8;
+const MAX_GUESSES: usize = 2;
 const PAUSE: Duration = Duration::from_millis(100);
 /// A list first: Envoy takes no notice if it is none.
 const KINDS: [Kind; 4] = [Kind::Texts, Kind::Text, Kind::Number, Kind::Bool];
