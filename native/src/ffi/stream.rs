@@ -120,8 +120,8 @@ impl Stream<'_> {
     /// Puts a text into filter state.
     pub(crate) fn set_filter_state(&self, name: &str, value: &str) {
         let [name, value] = [name, value].map(|text| ModuleBytes::lend(text.as_bytes()));
-        // SAFETY: Envoy copies both during the call. It moves nothing that was borrowed: header fields are elsewhere, and
-        // the filter reads none of the names that it writes.
+        // SAFETY: Envoy copies both during the call. It moves nothing that was borrowed: header fields are elsewhere, and of
+        // the names that it writes the filter borrows nothing for longer than a look.
         unsafe { envoy_dynamic_module_callback_http_set_filter_state_bytes(self.envoy, name, value) };
     }
 
