@@ -2,30 +2,17 @@
 //! client certificate.
 
 mod json_object;
+mod named;
 
 use std::borrow::Cow;
 
-use serde_json::Value as Json;
-
 use crate::host::{CertificateField, RequestHost};
 use crate::http::fields::Fields;
-use crate::http::header_name::HeaderName;
-use crate::value::{List, Object, Value};
+use crate::value::{Object, Value};
 use json_object::JsonObject;
+use named::{Named, in_certificate, in_headers};
 
-/// Headers that Envoy joins with commas when they come twice, so that a comma may be where two values met.
-const JOINED_BY_ENVOY: [&str; 10] = [
-    "authorization",
-    "origin",
-    "referer",
-    "user-agent",
-    "via",
-    "x-forwarded-client-cert",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-request-id",
-];
+pub use named::{ClaimHeaderValue, ListFormat};
 
 /// How long its call took: ext_authz writes this beside what the service said, and it is nobody's identity.
 const ADDED_BY_EXT_AUTHZ: &[u8] = b"ext_authz_duration";
@@ -46,24 +33,6 @@ pub enum IdentitySource {
     Headers(Vec<(String, ClaimHeaderValue)>),
     /// Fields of the certificate on an mTLS connection, by claim.
     ClientCertificate(Vec<(String, CertificateField)>),
-}
-
-/// The header that holds a claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClaimHeaderValue {
-    /// The header's name.
-    pub name: HeaderName,
-    /// How it holds a list; none for a claim that is a text.
-    pub list: Option<ListFormat>,
-}
-
-/// How a header holds a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListFormat {
-    /// Items with this text between them; white space around an item is not part of it.
-    Separated(String),
-    /// A JSON array.
-    Json,
 }
 
 impl IdentitySource {
@@ -160,8 +129,8 @@ fn identity_in<'a, H: RequestHost>(
     match source {
         IdentitySource::Metadata { namespace, path } => in_metadata(host, namespace, path.as_deref()),
         IdentitySource::FilterState(name) => Ok(in_filter_state(host, name)),
-        IdentitySource::Headers(claims) => Ok(in_headers(headers, claims)),
-        IdentitySource::ClientCertificate(claims) => Ok(in_certificate(host, claims)),
+        IdentitySource::Headers(claims) => Ok(in_headers(headers, claims).and_then(Identity::from_named)),
+        IdentitySource::ClientCertificate(claims) => Ok(in_certificate(host, claims).and_then(Identity::from_named)),
     }
 }
 
@@ -184,71 +153,6 @@ fn in_metadata<'a>(
 
 fn in_filter_state<'a>(host: &impl RequestHost, name: &str) -> Option<Identity<'a>> {
     JsonObject::read(&host.filter_state(name)?).filter(JsonObject::says_something).map(Identity::Json)
-}
-
-fn in_headers<'a>(headers: &Fields<'a>, claims: &'a [(String, ClaimHeaderValue)]) -> Option<Identity<'a>> {
-    let mut found = Vec::new();
-    for (claim, ClaimHeaderValue { name, list }) in claims {
-        let mut values = headers.values(name.as_str());
-        if let Some(format) = list {
-            found.extend(format.list(values.filter_map(text)).map(|list| (claim.as_str(), list)));
-            continue;
-        }
-        match (values.next(), values.next()) {
-            (_, Some(_)) => return None,
-            (Some(value), None) if is_joined(name, value) => return None,
-            (Some(value), None) => found.extend(named(claim, value, text(value).map(Cow::Borrowed))),
-            (None, None) => {}
-        }
-    }
-    Identity::from_named(found)
-}
-
-fn in_certificate<'a>(host: &impl RequestHost, claims: &'a [(String, CertificateField)]) -> Option<Identity<'a>> {
-    if !host.is_mtls() {
-        return None;
-    }
-    let found = claims.iter().filter_map(|(claim, field)| {
-        let value = host.certificate(*field)?;
-        named(claim, &value, text(&value).map(|text| Cow::Owned(text.to_owned())))
-    });
-    Identity::from_named(found.collect())
-}
-
-impl ListFormat {
-    /// The items of all values of a header; none if nothing is in them.
-    fn list<'a>(&self, values: impl Iterator<Item = &'a str>) -> Option<Named<'a>> {
-        let list = match self {
-            Self::Separated(separator) => {
-                let items = values.flat_map(|value| value.split(separator.as_str())).map(str::trim);
-                Named::Texts(items.filter(|item| !item.is_empty()).map(Cow::Borrowed).collect())
-            }
-            Self::Json => Named::Json(values.filter_map(json_array).flatten().collect()),
-        };
-        (!list.is_empty()).then_some(list)
-    }
-}
-
-/// One string is a list of one.
-fn json_array(value: &str) -> Option<Vec<Json>> {
-    match serde_json::from_slice(value.as_bytes()) {
-        Ok(Json::Array(items)) => Some(items),
-        Ok(text @ Json::String(_)) => Some(vec![text]),
-        _ => None,
-    }
-}
-
-fn is_joined(header: &HeaderName, value: &[u8]) -> bool {
-    JOINED_BY_ENVOY.contains(&header.as_str()) && value.contains(&b',')
-}
-
-fn text(value: &[u8]) -> Option<&str> {
-    str::from_utf8(value).ok()
-}
-
-/// What is no text is still something: no other claim may take its place.
-fn named<'a>(claim: &'a str, value: &[u8], text: Option<Cow<'a, str>>) -> Option<(&'a str, Named<'a>)> {
-    (!value.is_empty()).then(|| (claim, text.map_or(Named::Unreadable, Named::Text)))
 }
 
 fn as_object(value: Value<'_>) -> Option<Object<'_>> {
@@ -277,30 +181,6 @@ pub enum Identity<'a> {
     Named(Vec<(&'a str, Named<'a>)>),
 }
 
-/// A claim from a source that has only texts.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Named<'a> {
-    /// A single one.
-    Text(Cow<'a, str>),
-    /// A list, of groups.
-    Texts(Vec<Cow<'a, str>>),
-    /// The same, of any JSON types.
-    Json(Vec<Json>),
-    /// Something that is no text.
-    Unreadable,
-}
-
-impl Named<'_> {
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Text(text) => text.is_empty(),
-            Self::Texts(texts) => texts.is_empty(),
-            Self::Json(items) => items.is_empty(),
-            Self::Unreadable => false,
-        }
-    }
-}
-
 impl<'a> Identity<'a> {
     fn from_named(claims: Vec<(&'a str, Named<'a>)>) -> Option<Self> {
         let says_something = claims.iter().any(|(_, value)| *value != Named::Unreadable);
@@ -327,12 +207,7 @@ impl<'a> Identity<'a> {
                 member.map(|(_, value)| *value)
             }
             Self::Json(members) => members.get(name),
-            Self::Named(claims) => claims.iter().find(|(claim, _)| *claim == name).map(|(_, value)| match value {
-                Named::Text(text) => Value::String(text.as_bytes()),
-                Named::Texts(texts) => Value::List(List::Texts(texts)),
-                Named::Json(items) => Value::List(List::Json(items)),
-                Named::Unreadable => Value::UNREADABLE,
-            }),
+            Self::Named(claims) => claims.iter().find(|(claim, _)| *claim == name).map(|(_, value)| value.value()),
         }
     }
 
