@@ -4,6 +4,8 @@
 //! `StringValue`, the module a file or a download, the environment a list of names. `make configurations` has Envoy
 //! check the bootstrap of the plain one, `make manifests` holds all of them against the platforms' schemas.
 
+mod envoy_gateway;
+mod istio;
 mod login;
 mod native;
 
@@ -14,10 +16,9 @@ use serde_json::{Value, json};
 
 use harness::filters::{jwt_authn, lua};
 use harness::idp::IdentityProvider;
-use harness::keys::{A, B, KID_A, KID_B, pem};
+use harness::keys::{A, KID_A};
 use harness::{
-    ASSERTION_HEADER, Bootstrap, Envoy, Host, JWKS_PATH, Request, Shipped, eventually, internal_listeners, only_on,
-    paths,
+    ASSERTION_HEADER, Bootstrap, Envoy, Host, JWKS_PATH, Request, Shipped, eventually, internal_listeners, paths,
 };
 
 const MANIFESTS: &str = "envoy/kubernetes";
@@ -66,121 +67,6 @@ fn the_chart_signs_for_the_user_of_the_token() {
         assert_eq!(public, if *name == "everything" { 401 } else { 200 }, "{name}");
         assert_eq!(envoy.send(&Request::get("/").host("other.example.com")).status, 401, "{name}: another domain");
     }
-}
-
-#[test]
-fn an_istio_plugin_signs_for_the_user_of_the_token() {
-    if !only_on(Host::Wasm, "a WasmPlugin is for Wasm") {
-        return;
-    }
-    let plugin = manifest("istio/wasmplugin.yaml", "WasmPlugin");
-    let environment = &plugin["spec"]["vmConfig"]["env"];
-    assert!(environment.as_array().unwrap().iter().all(|variable| variable["valueFrom"] == "HOST"), "{environment}");
-    let name = format!("extensions.istio.io/wasmplugin/istio-ingress.{}", plugin["metadata"]["name"].as_str().unwrap());
-    let filter = wasm(&name, &plugin["spec"]["pluginConfig"], environment[0]["name"].as_str().unwrap());
-    let mut config = gateway(vec![filter]);
-    patch(&mut config, &manifest("istio/wasmplugin.yaml", "EnvoyFilter"));
-    check_gateway(config);
-}
-
-/// The one with the higher priority comes first.
-#[test]
-fn an_istio_extension_signs_for_the_user_of_the_token() {
-    if !only_on(Host::Wasm, "a TrafficExtension is for Wasm") {
-        return;
-    }
-    let file = "istio/trafficextension.yaml";
-    let of = |name| named_manifest(file, "TrafficExtension", name)["spec"].clone();
-    let (extension, resolver) = (of("attestation"), of("attestation-resolve-route"));
-    assert!(resolver["priority"].as_i64() > extension["priority"].as_i64(), "the route is chosen before the filter");
-    let plugin = &extension["wasm"];
-    let variable = plugin["vmConfig"]["env"][0]["name"].as_str().unwrap();
-    let filter = wasm("attestation", &plugin["pluginConfig"], variable);
-    let mut config = gateway(vec![lua(resolver["lua"]["inlineCode"].as_str().unwrap()), filter]);
-    patch(&mut config, &manifest(file, "EnvoyFilter"));
-    check_gateway(config);
-}
-
-#[test]
-fn an_istio_filter_signs_for_the_user_of_the_token() {
-    let mut config = gateway(vec![]);
-    patch(&mut config, &manifest("istio/envoyfilter.yaml", "EnvoyFilter"));
-    discover(&mut config);
-    check_gateway(config);
-}
-
-#[test]
-fn an_envoy_gateway_policy_signs_for_the_user() {
-    for file in ["envoy-gateway/policy.yaml", "envoy-gateway/policy-http.yaml"] {
-        check_gateway(envoy_gateway(file));
-    }
-}
-
-/// What Envoy Gateway makes of its manifests: each policy's filters are in the chain, switched on by the routes that have
-/// it, Lua before Wasm.
-fn envoy_gateway(file: &str) -> Value {
-    let mut config = gateway(vec![]);
-    let manager = config.pointer_mut(MANAGER).unwrap();
-    let filters = manager["typed_config"]["http_filters"].as_array_mut().unwrap();
-    let mut switched_on = Vec::new();
-    for policy in ["attestation", "attestation-public"] {
-        let spec = named_manifest(file, "EnvoyExtensionPolicy", policy)["spec"].clone();
-        let plugin = &spec["wasm"][0];
-        let name = format!("wasm/{policy}");
-        let module = wasm(&name, &plugin["config"], plugin["env"]["hostKeys"][0].as_str().unwrap());
-        switched_on.push(insert(filters, scripts(policy, &spec).chain([module])));
-    }
-    // The public route comes first.
-    let routes = manager["typed_config"]["route_config"]["virtual_hosts"][0]["routes"].as_array_mut().unwrap();
-    for route in routes.iter_mut() {
-        route["typed_per_filter_config"] = switched_on[usize::from(route["name"] == "healthz")].clone();
-    }
-    merge(manager, envoy_gateway_listener(&manifest("envoy-gateway/gateway.yaml", "ClientTrafficPolicy")));
-    config
-}
-
-/// The Lua filters of a policy, which come before its modules.
-fn scripts(policy: &str, spec: &Value) -> impl Iterator<Item = Value> {
-    let scripts = spec["lua"].as_array().unwrap().iter().enumerate();
-    scripts.map(move |(place, script)| {
-        let mut filter = lua(script["inline"].as_str().unwrap());
-        filter["name"] = format!("lua/{policy}/{place}").into();
-        filter
-    })
-}
-
-/// Puts filters before the router. They are off; returns what switches them on for a route.
-fn insert(filters: &mut Vec<Value>, new: impl Iterator<Item = Value>) -> Value {
-    let mut switched_on = json!({});
-    for mut filter in new {
-        let on = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}});
-        switched_on[filter["name"].as_str().unwrap()] = on;
-        filter["disabled"] = true.into();
-        filters.insert(filters.len() - 1, filter);
-    }
-    switched_on
-}
-
-/// What Envoy Gateway makes of a `ClientTrafficPolicy`, for the connection manager.
-fn envoy_gateway_listener(policy: &Value) -> Value {
-    let matchers = policy["spec"]["headers"]["earlyRequestHeaders"]["removeOnMatch"].as_array().unwrap();
-    let mutations: Vec<Value> = matchers
-        .iter()
-        .map(|matcher| json!({"remove_on_match": {"key_matcher": {"safe_regex": {"regex": matcher["value"]}}}}))
-        .collect();
-    assert_eq!(policy["spec"]["path"]["escapedSlashesAction"], "RejectRequest");
-    json!({"typed_config": {
-        "normalize_path": true,
-        "merge_slashes": true,
-        "path_with_escaped_slashes_action": "REJECT_REQUEST",
-        "early_header_mutation_extensions": [{
-            "name": "envoy.http.early_header_mutation.header_mutation",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-                "mutations": mutations,
-            },
-        }],
-    }})
 }
 
 /// The filter as both platforms configure it: the settings as JSON text, the key in that variable of Envoy's environment.
@@ -256,18 +142,6 @@ fn proxies_have_the_variable_that_the_plugin_reads() {
     }
 }
 
-#[test]
-fn the_key_file_of_the_istio_filter_is_served() {
-    let mut config = gateway(vec![]);
-    patch(&mut config, &manifest("istio/envoyfilter.yaml", "EnvoyFilter"));
-    discover(&mut config);
-    *config.pointer_mut(&format!("{MANAGER}/typed_config/http_filters/0")).unwrap() = to_tenant();
-    let envoy = Bootstrap::shipped(Shipped::of(config)).start();
-    eventually("the first key", || publishes(&envoy, KID_A).then_some(()));
-    envoy.replace_key_file(pem(B));
-    eventually("the other key", || publishes(&envoy, KID_B).then_some(()));
-}
-
 fn publishes(envoy: &Envoy, kid: &str) -> bool {
     envoy.get(JWKS_PATH).status == 200 && envoy.keys().kids().contains(&kid)
 }
@@ -322,50 +196,6 @@ fn to_tenant() -> Value {
          end");
     filter["name"] = "claims".into();
     filter
-}
-
-fn patch(config: &mut Value, filter: &Value) {
-    filter["spec"]["configPatches"].as_array().unwrap().iter().for_each(|patch| apply(config, patch));
-}
-
-/// Puts the extension that istio-proxy would discover and download where it is asked for.
-fn discover(config: &mut Value) {
-    let mut extensions = config.as_object_mut().unwrap().remove("extensions").expect("an extension");
-    let mut extension = extensions["attestation"].take();
-    let code = &mut extension["typed_config"]["config"]["vm_config"]["code"];
-    assert!(code["remote"]["http_uri"]["uri"].as_str().unwrap().starts_with("oci://"), "{code}");
-    *code = json!({"local": {"filename": paths::module()}});
-    let filters = config.pointer_mut(&format!("{MANAGER}/typed_config/http_filters")).unwrap().as_array_mut().unwrap();
-    let discovered = filters.iter_mut().find(|filter| filter["name"] == "attestation").unwrap();
-    let types = discovered["config_discovery"]["type_urls"].as_array().unwrap();
-    assert!(types.contains(&extension["typed_config"]["@type"]), "{types:?}");
-    *discovered = extension;
-}
-
-/// Applies a patch as Istio's control plane does.
-fn apply(config: &mut Value, patch: &Value) {
-    let value = patch["patch"]["value"].clone();
-    let operation = patch["patch"]["operation"].as_str().unwrap();
-    match (patch["applyTo"].as_str().unwrap(), operation) {
-        ("EXTENSION_CONFIG", "ADD") => config["extensions"] = json!({value["name"].as_str().unwrap(): value}),
-        ("LISTENER", "ADD") => config["static_resources"]["listeners"].as_array_mut().unwrap().push(value),
-        ("CLUSTER", "ADD") => config["static_resources"]["clusters"].as_array_mut().unwrap().push(value),
-        ("NETWORK_FILTER", "MERGE") => merge(config.pointer_mut(MANAGER).unwrap(), value),
-        ("HTTP_ROUTE", "MERGE") => {
-            let name = &patch["match"]["routeConfiguration"]["vhost"]["route"]["name"];
-            let hosts = config.pointer_mut(&format!("{MANAGER}/typed_config/route_config/virtual_hosts")).unwrap();
-            let routes = hosts[0]["routes"].as_array_mut().unwrap();
-            merge(routes.iter_mut().find(|route| route["name"] == *name).expect("a route of this name"), value);
-        }
-        ("HTTP_FILTER", "INSERT_BEFORE") => {
-            let before = &patch["match"]["listener"]["filterChain"]["filter"]["subFilter"]["name"];
-            let filters = config.pointer_mut(&format!("{MANAGER}/typed_config/http_filters")).unwrap();
-            let filters = filters.as_array_mut().unwrap();
-            let place = filters.iter().position(|filter| filter["name"] == *before).expect("the filter it is before");
-            filters.insert(place, value);
-        }
-        other => panic!("no such patch is known here: {other:?}"),
-    }
 }
 
 /// Protobuf's merge, in JSON: objects are merged, lists are put together.

@@ -8,7 +8,8 @@ use harness::keys::{A, KID_A};
 use harness::sign_in::{cookies, parameter, token_endpoint};
 use harness::{ASSERTION_HEADER, Bootstrap, Capability, Envoy, Host, Request, Shipped, eventually};
 
-use super::{MANAGER, envoy_gateway, manifest, merge, named_manifest, native, publishes};
+use super::envoy_gateway::envoy_gateway;
+use super::{MANAGER, manifest, merge, named_manifest, native, publishes};
 
 const FILE: &str = "envoy-gateway/login.yaml";
 const GATEWAY: &str = "envoy-gateway/gateway.yaml";

@@ -7,7 +7,8 @@ use harness::idp::IdentityProvider;
 use harness::keys::KID_A;
 use harness::{ASSERTION_HEADER, Bootstrap, Host, Request, Shipped, eventually, only_on};
 
-use super::{MANAGER, envoy_gateway_listener, gateway, insert, manifest, merge, named_manifest, publishes, scripts};
+use super::envoy_gateway::{envoy_gateway_listener, insert, scripts};
+use super::{MANAGER, gateway, manifest, merge, named_manifest, publishes};
 
 const FILE: &str = "envoy-gateway/native.yaml";
 
