@@ -56,7 +56,7 @@ pub(super) fn in_headers<'a>(
         match (values.next(), values.next()) {
             (_, Some(_)) => return None,
             (Some(value), None) if is_joined(name, value) => return None,
-            (Some(value), None) => found.extend(named(claim, value, text(value).map(Cow::Borrowed))),
+            (Some(value), None) => found.extend(named(claim, text(value).map(Cow::Borrowed))),
             (None, None) => {}
         }
     }
@@ -71,11 +71,8 @@ pub(super) fn in_certificate<'a>(
     if !host.is_mtls() {
         return None;
     }
-    let found = claims.iter().filter_map(|(claim, field)| {
-        let value = host.certificate(*field)?;
-        named(claim, &value, text(&value).map(|text| Cow::Owned(text.to_owned())))
-    });
-    Some(found.collect())
+    let value = |field| Some(String::from_utf8(host.certificate(field)?).ok().map(Cow::Owned));
+    Some(claims.iter().filter_map(|(claim, field)| named(claim, value(*field)?)).collect())
 }
 
 /// A claim from a source that has only texts.
@@ -101,15 +98,6 @@ impl Named<'_> {
             Self::Unreadable => Value::UNREADABLE,
         }
     }
-
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Text(text) => text.is_empty(),
-            Self::Texts(texts) => texts.is_empty(),
-            Self::Json(items) => items.is_empty(),
-            Self::Unreadable => false,
-        }
-    }
 }
 
 impl ListFormat {
@@ -122,7 +110,7 @@ impl ListFormat {
             }
             Self::Json => Named::Json(values.filter_map(json_array).flatten().collect()),
         };
-        (!list.is_empty()).then_some(list)
+        (!list.value().is_empty()).then_some(list)
     }
 }
 
@@ -144,6 +132,9 @@ fn text(value: &[u8]) -> Option<&str> {
 }
 
 /// What is no text is still something: no other claim may take its place.
-fn named<'a>(claim: &'a str, value: &[u8], text: Option<Cow<'a, str>>) -> Option<(&'a str, Named<'a>)> {
-    (!value.is_empty()).then(|| (claim, text.map_or(Named::Unreadable, Named::Text)))
+fn named<'a>(claim: &'a str, text: Option<Cow<'a, str>>) -> Option<(&'a str, Named<'a>)> {
+    match text {
+        Some(text) if text.is_empty() => None,
+        text => Some((claim, text.map_or(Named::Unreadable, Named::Text))),
+    }
 }
