@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A list first: Envoy takes no notice if it is none.
 const KINDS: [Kind; 4] = [Kind::Texts, Kind::Text, Kind::Number, Kind::Bool];
 
-/// The types that values had last, by namespace and name.
+/// The types that values had, by namespace and name.
 #[derive(Debug, Default)]
 pub(crate) struct Kinds(RwLock<BTreeMap<String, BTreeMap<Vec<u8>, Guess>>>);
 
@@ -65,10 +65,10 @@ impl Kinds {
     }
 
     fn value<'s>(&self, namespace: &str, name: &[u8], read: impl Fn(Kind) -> Option<Flat<'s>>) -> Option<Flat<'s>> {
-        let known = self.known(namespace, name);
-        if let Some(value) = known.seen.first().and_then(|kind| read(*kind)) {
+        if let Some(value) = self.look(namespace, name, |known| known.seen.first().copied()).and_then(&read) {
             return Some(value);
         }
+        let known = self.look(namespace, name, |known| Some(known.clone())).unwrap_or_default();
         let now = Instant::now();
         let guesses = known.guesses(now);
         let mut others = known.seen.iter().skip(1).chain(&guesses);
@@ -79,9 +79,10 @@ impl Kinds {
         found.map(|(_, value)| value)
     }
 
-    fn known(&self, namespace: &str, name: &[u8]) -> Guess {
+    /// Looks at what is known of a name, if anything is.
+    fn look<T>(&self, namespace: &str, name: &[u8], at: impl FnOnce(&Guess) -> Option<T>) -> Option<T> {
         let kinds = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        kinds.get(namespace).and_then(|names| names.get(name)).cloned().unwrap_or_default()
+        kinds.get(namespace)?.get(name).and_then(at)
     }
 
     fn learn(&self, namespace: &str, name: &[u8], found: Option<Kind>, now: Instant) {
