@@ -61,7 +61,7 @@ impl Capability {
             Self::FlatMetadata => {
                 METADATA_REFUSED.get_or_init(assert_metadata_is_refused);
             }
-            // The tests `versions::` see what is so without these. Without the last, Envoy refuses its field.
+            // The tests `versions::` see what is so without these, and the login of `kubernetes::` without the last.
             Self::NamelessRoutes | Self::CountsOnMainThread | Self::Secrets | Self::ForwardsIdTokens => {}
         }
         note(self);

@@ -1,4 +1,4 @@
-//! What a login with `oauth2` needs outside Envoy: the provider's token endpoint, and a browser's cookies.
+//! A login with `oauth2`: the provider's token endpoint, and what a browser does.
 
 use std::io::{BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -6,7 +6,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use super::http::Reply;
+use super::envoy::Envoy;
+use super::http::{Reply, Request};
 use super::listener;
 use super::message::{content_length, read_lines, read_sized, read_start_line};
 
@@ -28,6 +29,18 @@ pub fn token_endpoint(cluster: &str, id_token: &str) -> Value {
         }
     });
     listener::cluster(cluster, &listener::loopback(address.port()))
+}
+
+/// Goes to the provider from this path, and comes back at the callback's. Returns the answer that led there, and the cookies
+/// of the session.
+pub fn sign_in(envoy: &Envoy, get: impl Fn(&str) -> Request, path: &str, callback: &str) -> (Reply, String) {
+    let away = envoy.send(&get(path));
+    assert_eq!(away.status, 302, "{}", away.text_lossy());
+    let back = format!("{callback}?code=code&state={}", parameter(&away, "state").expect("a state"));
+    let home = envoy.send(&get(&back).header("cookie", cookies(&away)));
+    assert_eq!(home.status, 302, "{}", home.text_lossy());
+    let session = cookies(&home);
+    (away, session)
 }
 
 /// The cookies that a reply sets, as a browser sends them back.

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use harness::idp::IdentityProvider;
-use harness::sign_in::{cookies, parameter, token_endpoint};
+use harness::sign_in::{self, cookies, parameter, token_endpoint};
 use harness::{ASSERTION_HEADER, Envoy, JWKS_PATH};
 
 use super::{get, keys, runnable, start, translate};
@@ -49,16 +49,12 @@ fn signing_in(claims: Value) -> Envoy {
 
 /// Goes to the provider and comes back. Returns the cookies of the session.
 fn sign_in(envoy: &Envoy) -> String {
-    let away = envoy.send(&get("/staff?x=1"));
+    let (away, session) = sign_in::sign_in(envoy, get, "/staff?x=1", "/back");
     let location = away.header("location").unwrap();
-    assert_eq!(away.status, 302, "{location}");
     assert!(location.starts_with("https://sso.example.com/realms/staff/protocol/openid-connect/auth?"), "{location}");
     assert_eq!(parameter(&away, "redirect_uri").as_deref(), Some("https%3A%2F%2Fapp.example.com%2Fback"));
     assert_eq!(parameter(&away, "client_id").as_deref(), Some("client"));
-    let back = format!("/back?code=code&state={}", parameter(&away, "state").unwrap());
-    let home = envoy.send(&get(&back).header("cookie", cookies(&away)));
-    assert_eq!(home.status, 302, "{}", home.text_lossy());
-    cookies(&home)
+    session
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use harness::idp::IdentityProvider;
 use harness::keys::{A, KID_A};
-use harness::sign_in::{cookies, parameter, token_endpoint};
+use harness::sign_in::{self, cookies, parameter, token_endpoint};
 use harness::{ASSERTION_HEADER, Bootstrap, Capability, Envoy, Host, Request, Shipped, eventually};
 
 use super::envoy_gateway::envoy_gateway;
@@ -116,11 +116,19 @@ fn token(idp: &IdentityProvider, sub: &str) -> String {
     bearer.strip_prefix("Bearer ").unwrap().to_owned()
 }
 
-fn start(idp: &IdentityProvider) -> Envoy {
-    let config = configuration(idp, &token(idp, "ann"));
-    let envoy = Bootstrap::shipped(Shipped::of(config)).host_env("SIGNING_KEY", A).start();
+/// Envoy with the login, and its provider; nothing where Envoy cannot hand the ID token on, and refuses the configuration.
+fn start() -> Option<(IdentityProvider, Envoy)> {
+    let idp = IdentityProvider::new();
+    let bootstrap =
+        Bootstrap::shipped(Shipped::of(configuration(&idp, &token(&idp, "ann")))).host_env("SIGNING_KEY", A);
+    if Capability::ForwardsIdTokens.is_lacking() {
+        let refused = bootstrap.start_refused();
+        assert!(!refused.status.success() && refused.log.contains("oauth2"), "{}", refused.log);
+        return None;
+    }
+    let envoy = bootstrap.start();
     eventually("a key", || publishes(&envoy, KID_A).then_some(()));
-    envoy
+    Some((idp, envoy))
 }
 
 fn get(path: &str) -> Request {
@@ -129,23 +137,15 @@ fn get(path: &str) -> Request {
 
 /// Goes to the provider and comes back. Returns the cookies of the session.
 fn sign_in(envoy: &Envoy) -> String {
-    let away = envoy.send(&get("/"));
-    assert_eq!(away.status, 302, "{}", away.text_lossy());
+    let (away, session) = sign_in::sign_in(envoy, get, "/", "/oauth2/callback");
     assert!(away.header("location").unwrap().starts_with("https://issuer.example.com/authorize?"));
     assert_eq!(parameter(&away, "redirect_uri").as_deref(), Some("https%3A%2F%2Fapp.example.com%2Foauth2%2Fcallback"));
-    let back = format!("/oauth2/callback?code=code&state={}", parameter(&away, "state").unwrap());
-    let home = envoy.send(&get(&back).header("cookie", cookies(&away)));
-    assert_eq!(home.status, 302, "{}", home.text_lossy());
-    cookies(&home)
+    session
 }
 
 #[test]
 fn a_login_of_envoy_gateway_names_the_user() {
-    if Capability::ForwardsIdTokens.is_lacking() {
-        return;
-    }
-    let idp = IdentityProvider::new();
-    let envoy = start(&idp);
+    let Some((idp, envoy)) = start() else { return };
     let session = sign_in(&envoy);
     let user = || get("/").header("cookie", format!("theme=dark; {session}"));
     let reply = envoy.send(&user());
@@ -170,11 +170,7 @@ fn a_login_of_envoy_gateway_names_the_user() {
 
 #[test]
 fn without_a_login_of_envoy_gateway_there_is_no_user() {
-    if Capability::ForwardsIdTokens.is_lacking() {
-        return;
-    }
-    let idp = IdentityProvider::new();
-    let envoy = start(&idp);
+    let Some((idp, envoy)) = start() else { return };
     let eve = token(&idp, "eve");
     let cookie = format!(
         "IdToken-5f93c2e4={eve}; OauthHMAC-5f93c2e4=x; OauthExpires-5f93c2e4=9999999999; AccessToken-5f93c2e4=x"
