@@ -22,9 +22,4 @@ ${app.name}, with the login in front
   console.error(`app: ${error.message}`);
   process.exit(1);
 }
-setInterval(() => {
-  const name = example.ended();
-  if (!name) return;
-  console.error(`app: ${name} ended:\n${example.log(name)}`);
-  process.exit(1);
-}, 1000);
+example.watch('app');

@@ -140,6 +140,16 @@ export class Example {
     }
     throw new Error(`timed out waiting for ${what}`);
   }
+
+  /** Ends the process, for `command`, as soon as something that was started ends. */
+  watch(command) {
+    setInterval(() => {
+      const name = this.ended();
+      if (!name) return;
+      console.error(`${command}: ${name} ended:\n${this.log(name)}`);
+      process.exit(1);
+    }, 1000);
+  }
 }
 
 function hasForwardIdToken() {

@@ -21,9 +21,4 @@ Signed identity, with the login in front
    files      ${example.directory}
    stop       Ctrl-C
 `);
-setInterval(() => {
-  const name = example.ended();
-  if (!name) return;
-  console.error(`login: ${name} ended:\n${example.log(name)}`);
-  process.exit(1);
-}, 1000);
+example.watch('login');
