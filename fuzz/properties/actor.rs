@@ -15,8 +15,15 @@ const NOW: u64 = 1_686_870_680;
 
 struct Peers {
     actors: Actors,
-    /// What the peer has signed, and the token for it.
-    signed: Vec<(String, String)>,
+    signed: Vec<Signed>,
+}
+
+/// A token that the peer has signed.
+struct Signed {
+    /// What its signature is of.
+    input: String,
+    token: String,
+    audiences: Vec<String>,
 }
 
 thread_local! {
@@ -31,8 +38,7 @@ pub fn actor(bytes: &[u8]) {
     PEERS.with(|peers| {
         judge(peers, token, audience);
         if let [number, place, change, rest @ ..] = token {
-            let (_, token) = &peers.signed[usize::from(*number) % peers.signed.len()];
-            let mut token = token.clone().into_bytes();
+            let mut token = peers.signed[usize::from(*number) % peers.signed.len()].token.clone().into_bytes();
             let place = (usize::from(*place) * 3 + rest.len()) % token.len();
             token[place] ^= change;
             judge(peers, &token, audience);
@@ -44,8 +50,8 @@ fn judge(peers: &Peers, token: &[u8], audience: &str) {
     let Ok(act) = peers.actors.act(token, iter::once(audience), NOW) else { return };
     let token = str::from_utf8(token).expect("text");
     let (input, _) = token.rsplit_once('.').expect("a signature");
-    assert!(peers.signed.iter().any(|(signed, _)| signed == input), "never signed: {input}");
-    assert_eq!(audience, "back");
+    let signed = peers.signed.iter().find(|signed| signed.input == input).expect("only what the peer has signed");
+    assert!(signed.audiences.iter().any(|signed| signed == audience), "not for {audience:?}");
     let act: Json = serde_json::from_str(&act).expect("JSON");
     assert_eq!((&act["iss"], &act["sub"]), (&json!("front"), &json!("ann")));
     let members = act.as_object().expect("an object").keys();
@@ -67,10 +73,18 @@ fn peers() -> Peers {
     Peers { actors, signed: claims.iter().map(|claims| sign(&keys, claims)).collect() }
 }
 
-fn sign(keys: &Keyring, claims: &Json) -> (String, String) {
+fn sign(keys: &Keyring, claims: &Json) -> Signed {
     let SigningKey::P256(key) = keys.signing_key() else { panic!("not P-256") };
     let header = ProtectedHeader::new("ES256", keys.signing_key().public_key().kid());
     let input = header.signing_input(claims.to_string().as_bytes());
     let signature: p256::ecdsa::Signature = key.signing_key().sign(input.as_bytes());
-    (input.clone(), compact(input, &signature.to_bytes()))
+    let audiences = match &claims["aud"] {
+        Json::Array(audiences) => audiences.clone(),
+        one => vec![one.clone()],
+    };
+    Signed {
+        token: compact(input.clone(), &signature.to_bytes()),
+        input,
+        audiences: audiences.iter().map(|audience| audience.as_str().expect("text").to_owned()).collect(),
+    }
 }
