@@ -109,20 +109,22 @@ fn judge(Configured { case, filter, sign }: &Configured, host: &FakeHost) {
     no_log_tells_a_secret(host);
     let Some(changes) = is_decision(&decision, host) else { return };
     spoofs_are_removed(case, changes, host);
+    connection_names_nothing_of_ours(case, changes, host);
+    let set: Vec<&(String, String)> = changes.set.iter().filter(|(name, _)| name != "connection").collect();
     let values: Vec<&str> =
-        changes.set.iter().filter(|(name, _)| name == case.header).map(|(_, value)| value.as_str()).collect();
+        set.iter().filter(|(name, _)| name == case.header).map(|(_, value)| value.as_str()).collect();
     match values[..] {
         [value] => is_assertion(case, value.strip_prefix(case.prefix).expect("the prefix"), host),
         [] => {
-            assert!(changes.set.is_empty(), "claim headers without an assertion");
+            assert!(set.is_empty(), "claim headers without an assertion");
             let may_skip = case.config["on_missing_identity"] == "skip" || !has_plain_route(host);
             assert!(may_skip, "forwarded without an assertion");
         }
         _ => panic!("more than one assertion"),
     }
-    let set: BTreeSet<&str> = changes.set.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(set.len(), changes.set.len());
-    assert!(set.iter().all(|name| *name == case.header || case.claim_headers.contains(name)));
+    let names: BTreeSet<&str> = set.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names.len(), set.len());
+    assert!(names.iter().all(|name| *name == case.header || case.claim_headers.contains(name)));
 }
 
 fn has_plain_route(host: &FakeHost) -> bool {
@@ -148,17 +150,34 @@ pub(super) fn is_decision<'a>(decision: &'a Decision, host: &FakeHost) -> Option
     }
 }
 
-/// None of the filter's own headers goes on under any of its names, and all others do. Names that HTTP does not allow
-/// do not get past Envoy.
+/// None of the filter's own headers goes on under any of its names, and all others do, but for `Connection`, which has
+/// its own rule. Names that HTTP does not allow do not get past Envoy.
 fn spoofs_are_removed(case: &Case, changes: &Changes, host: &FakeHost) {
     for (name, _) in &host.headers {
-        if http::HeaderName::from_bytes(name).is_err() {
+        if *name == b"connection" || http::HeaderName::from_bytes(name).is_err() {
             continue;
         }
-        let own = is_own(name, case.claim_headers.iter().copied().chain([case.header]));
+        let own = is_own(name, own_names(case));
         let removed = changes.remove.iter().any(|removed| removed.as_bytes() == name);
         assert_eq!(removed, own, "{}", name.escape_ascii());
     }
+}
+
+/// What goes on of `Connection` is what the client sent, in its order, without what is ours or no token.
+fn connection_names_nothing_of_ours(case: &Case, changes: &Changes, host: &FakeHost) {
+    let sent =
+        host.headers.iter().filter(|(name, _)| *name == b"connection").map(|(_, value)| value.split(|b| *b == b','));
+    let sent: Vec<&[u8]> = sent.flatten().map(<[u8]>::trim_ascii).filter(|option| !option.is_empty()).collect();
+    let is_kept = |option: &&[u8]| http::HeaderName::from_bytes(option).is_ok() && !is_own(option, own_names(case));
+    let kept: Vec<&[u8]> = sent.iter().copied().filter(is_kept).collect();
+    let set = changes.set.iter().find(|(name, _)| name == "connection").map(|(_, value)| value.as_bytes());
+    let removed = changes.remove.iter().any(|name| name == "connection");
+    assert_eq!(removed, kept.is_empty() && !sent.is_empty());
+    assert_eq!(set, (!removed && kept.len() < sent.len()).then(|| kept.join(&b", "[..])).as_deref());
+}
+
+fn own_names(case: &Case) -> impl Iterator<Item = &'static str> {
+    case.claim_headers.iter().copied().chain([case.header])
 }
 
 fn is_assertion(case: &Case, token: &str, host: &FakeHost) {

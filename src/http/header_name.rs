@@ -29,8 +29,7 @@ impl HeaderName {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();
-        let is_token = !name.is_empty() && name.bytes().all(is_token_byte);
-        (is_token && !NOT_FOR_CLAIMS.contains(&name.as_str())).then_some(Self(name))
+        (is_token(name.as_bytes()) && !NOT_FOR_CLAIMS.contains(&name.as_str())).then_some(Self(name))
     }
 
     /// Pomerium's, which is the default.
@@ -79,22 +78,21 @@ impl OwnHeaders {
     pub fn include(&self, name: &[u8]) -> bool {
         has_claim_prefix(name) || self.0.iter().any(|own| own.matches(name))
     }
-}
 
-impl OwnHeaders {
     /// Whether a header is one of these by its very name.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         name.starts_with(CLAIM_PREFIX) || self.0.iter().any(|own| own.as_str() == name)
     }
 
-    /// The value of `Connection` without these names (RFC 9110, section 7.6.1); none if it has none of them.
+    /// The value of `Connection` without these names, and without what is no token: a proxy behind could trim it to one
+    /// of them (RFC 9110, section 7.6.1). None if nothing is to go.
     #[must_use]
     pub fn connection_without_them(&self, fields: &Fields<'_>) -> Option<String> {
         let options = fields.values("connection").flat_map(|value| value.split(|byte| *byte == b','));
-        let options: Vec<&[u8]> = options.map(<[u8]>::trim_ascii).collect();
-        let kept: Vec<&[u8]> = options.iter().copied().filter(|option| !self.include(option)).collect();
-        (kept.len() < options.len()).then(|| String::from_utf8_lossy(&kept.join(&b", "[..])).into_owned())
+        let options = options.map(<[u8]>::trim_ascii).filter(|option| !option.is_empty());
+        let (kept, gone): (Vec<_>, Vec<_>) = options.partition(|option| is_token(option) && !self.include(option));
+        (!gone.is_empty()).then(|| String::from_utf8_lossy(&kept.join(&b", "[..])).into_owned())
     }
 }
 
@@ -108,8 +106,8 @@ fn fold(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
 
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
 /// Whether HTTP allows these bytes as a field value: no control characters but tab (RFC 9110, section 5.5).
@@ -153,5 +151,22 @@ mod tests {
         for name in ["x-pomerium-jwt-assertions", "x-pomerium-claim", "xpomerium-jwt-assertion", "email", ""] {
             assert!(!own.include(name.as_bytes()), "{name}");
         }
+    }
+    #[test]
+    fn connection_loses_ours_and_what_is_no_token() {
+        let own = OwnHeaders::new(vec![HeaderName::assertion()]);
+        let without = |value: &[u8]| own.connection_without_them(&Fields::new(vec![(b"connection", value)]));
+        for value in [&b"upgrade, x-other"[..], b"upgrade,,", b""] {
+            assert_eq!(without(value), None, "{}", value.escape_ascii());
+        }
+        for value in [
+            &b"upgrade, x_pomerium_jwt_assertion,,x-other"[..],
+            b"upgrade,x-pomerium-jwt-assertion\xa0,x-other",
+            b"upgrade, \x0bx-pomerium-jwt-assertion, x-other",
+            b"upgrade, \"x-pomerium-jwt-assertion\", x-other",
+        ] {
+            assert_eq!(without(value).as_deref(), Some("upgrade, x-other"), "{}", value.escape_ascii());
+        }
+        assert_eq!(without(b"x-pomerium-jwt-assertion").as_deref(), Some(""));
     }
 }

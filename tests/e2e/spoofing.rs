@@ -238,13 +238,15 @@ fn an_upgrade_does_not_make_our_headers_hop_by_hop() {
         &["upgrade, x-pomerium-jwt-assertion, x-pomerium-jwt-assertion"],
         &["upgrade,,x-pomerium-jwt-assertion,"],
         &["keep-alive, upgrade, x-pomerium-claim-name"],
+        &["upgrade, x-pomerium-jwt-assertion\u{a0}, \u{a0}x-email"],
+        &["upgrade, \"x-pomerium-jwt-assertion\""],
     ] {
         let seen = upgrade(&envoy, lines);
         let options: Vec<String> = seen
             .all("connection")
             .iter()
             .flat_map(|line| line.split(','))
-            .map(|option| option.trim().to_lowercase())
+            .map(|option| option.to_lowercase().trim_matches(|letter: char| !letter.is_ascii_alphanumeric()).to_owned())
             .filter(|option| !option.is_empty())
             .collect();
         assert!(options.contains(&"upgrade".into()), "{lines:?}: {options:?}");
