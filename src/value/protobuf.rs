@@ -75,21 +75,20 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The last bytes of a field, as protobuf has it for fields that are not repeated.
-fn last_bytes(message: &[u8], tag: u32) -> Option<&[u8]> {
-    Fields::new(message).fold(None, |last, field| match field {
-        (number, Wire::Bytes(bytes)) if number == tag => Some(bytes),
-        _ => last,
-    })
-}
-
 /// The entries of a `map<string, …>` field. On the wire it is a repeated message of key 1 and value 2.
 pub fn map_entries(message: &[u8], tag: u32) -> impl Iterator<Item = (&[u8], &[u8])> {
     Fields::new(message).filter_map(move |field| match field {
-        (number, Wire::Bytes(entry)) if number == tag => {
-            Some((last_bytes(entry, 1).unwrap_or_default(), last_bytes(entry, 2).unwrap_or_default()))
-        }
+        (number, Wire::Bytes(entry)) if number == tag => Some(key_and_value(entry)),
         _ => None,
+    })
+}
+
+/// Of a field that is there twice, the last counts.
+fn key_and_value(entry: &[u8]) -> (&[u8], &[u8]) {
+    Fields::new(entry).fold((&[][..], &[][..]), |(key, value), field| match field {
+        (1, Wire::Bytes(key)) => (key, value),
+        (2, Wire::Bytes(value)) => (key, value),
+        _ => (key, value),
     })
 }
 
