@@ -5,6 +5,7 @@ mod json_object;
 mod named;
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::host::{CertificateField, RequestHost};
 use crate::http::fields::Fields;
@@ -211,13 +212,18 @@ impl<'a> Identity<'a> {
         }
     }
 
-    /// When the identity itself ends (`exp` of the user's own token), in seconds since the epoch.
+    /// When the identity itself ends (`exp` of the user's own token), since the epoch; at once if that cannot be read.
     #[must_use]
-    pub fn expires_at(&'a self) -> Option<f64> {
-        match self.member("exp")? {
-            Value::Number(seconds) => Some(seconds),
-            _ => None,
-        }
+    pub fn expires_at(&'a self) -> Option<Duration> {
+        let end = match self.member("exp")? {
+            Value::Null => return None,
+            Value::Number(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+            Value::String(text) => {
+                str::from_utf8(text).ok().and_then(|text| text.parse().ok()).map(Duration::from_secs)
+            }
+            Value::Bool(_) | Value::List(_) | Value::Object(_) => None,
+        };
+        Some(end.unwrap_or_default())
     }
 }
 

@@ -34,7 +34,7 @@ impl Builder<'_> {
         let host = request.host.process();
         let (now, kid) = (host.now(), self.keyring.signer().kid());
         let claims = request.route.plan.payload(&request.facts(&Stamp::default()), Shed::default()).json;
-        if let Some(assertion) = cache.get(kid, &claims, now) {
+        if let Some(assertion) = cache.get(kid, &claims, now, request.identity()) {
             host.add(Counter::Reused, 1);
             return Ok(assertion);
         }

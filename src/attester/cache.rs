@@ -50,8 +50,17 @@ impl Cache {
         }
     }
 
-    /// An assertion by this key with these claims that may still be used.
-    pub(super) fn get(&self, kid: &str, claims: &[u8], now: Duration) -> Option<Assertion> {
+    /// An assertion by this key with these claims that may still be used, for an identity that has not ended.
+    pub(super) fn get(
+        &self,
+        kid: &str,
+        claims: &[u8],
+        now: Duration,
+        identity: Option<&Identity<'_>>,
+    ) -> Option<Assertion> {
+        if identity.and_then(Identity::expires_at).is_some_and(|end| end <= now) {
+            return None;
+        }
         let mut store = self.store.borrow_mut();
         let store = store.of(kid, now);
         match store.get(claims) {
@@ -73,16 +82,11 @@ impl Cache {
         now: Duration,
         identity: Option<&Identity<'_>>,
     ) {
-        if claims.len() > MAX_CLAIMS_BYTES {
+        let until = now + self.lifetime;
+        let until = identity.and_then(Identity::expires_at).map_or(until, |end| until.min(end));
+        if claims.len() > MAX_CLAIMS_BYTES || until <= now {
             return;
         }
-        let identity_end = identity.and_then(Identity::expires_at);
-        let until = now + self.lifetime;
-        let until = match identity_end.map(Duration::try_from_secs_f64) {
-            Some(Ok(end)) => until.min(end),
-            Some(Err(_)) => return,
-            None => until,
-        };
         let mut store = self.store.borrow_mut();
         store.of(kid, now);
         store.issued_at = store.issued_at.max(assertion.stamp.issued_at);
@@ -96,7 +100,7 @@ mod tests {
     use crate::claims::Stamp;
     use crate::value::Object;
     use crate::value::protobuf::{Struct, build};
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     const KID: &str = "a";
     const NOW: Duration = Duration::from_secs(1000);
@@ -110,19 +114,35 @@ mod tests {
         let kept = Cache::new(Duration::from_secs(10));
         let key = b"{}".to_vec();
         kept.put(KID, key.clone(), assertion(), NOW, None);
-        assert_eq!(kept.get(KID, &key, NOW + Duration::from_millis(9999)), Some(assertion()));
-        assert_eq!(kept.get(KID, &key, NOW + Duration::from_secs(10)), None);
+        assert_eq!(kept.get(KID, &key, NOW + Duration::from_millis(9999), None), Some(assertion()));
+        assert_eq!(kept.get(KID, &key, NOW + Duration::from_secs(10), None), None);
+    }
+
+    /// Whether an assertion for an identity that ends then is used again, after so many seconds, for another that ends then.
+    fn is_used_again(end: &Json, after: u64, other_end: &Json) -> bool {
+        let kept = Cache::new(Duration::from_secs(10));
+        let [first, other] = [end, other_end].map(|end| build::object(&json!({"sub": "ann", "exp": end})));
+        let identity = |bytes| Identity::Members(Object::Struct(Struct::new(bytes)).members().collect());
+        kept.put(KID, b"{}".to_vec(), assertion(), NOW, Some(&identity(&first)));
+        kept.get(KID, b"{}", NOW + Duration::from_secs(after), Some(&identity(&other))).is_some()
     }
 
     #[test]
     fn an_assertion_does_not_outlive_its_identity() {
-        let kept = Cache::new(Duration::from_secs(10));
-        let bytes = build::object(&json!({"sub": "ann", "exp": 1002}));
-        let identity = Identity::Members(Object::Struct(Struct::new(&bytes)).members().collect());
-        let key = b"{}".to_vec();
-        kept.put(KID, key.clone(), assertion(), NOW, Some(&identity));
-        assert!(kept.get(KID, &key, NOW + Duration::from_secs(1)).is_some());
-        assert_eq!(kept.get(KID, &key, NOW + Duration::from_secs(2)), None);
+        for end in [json!(1002), json!("1002")] {
+            assert!(is_used_again(&end, 1, &end), "{end}");
+            assert!(!is_used_again(&end, 2, &json!(9999)), "{end}");
+            assert!(!is_used_again(&json!(9999), 2, &end), "{end}");
+        }
+        assert!(is_used_again(&json!(null), 9, &json!(null)));
+    }
+
+    #[test]
+    fn identity_whose_end_cannot_be_read_has_ended() {
+        for end in [json!(-1), json!(1e300), json!("soon"), json!(""), json!([1]), json!(true)] {
+            assert!(!is_used_again(&end, 0, &json!(9999)), "{end}");
+            assert!(!is_used_again(&json!(9999), 0, &end), "{end}");
+        }
     }
 
     #[test]
@@ -130,8 +150,8 @@ mod tests {
         let kept = Cache::new(Duration::from_secs(10));
         let key = b"{}".to_vec();
         kept.put(KID, key.clone(), assertion(), NOW, None);
-        assert_eq!(kept.get("b", &key, NOW), None);
-        assert_eq!(kept.get(KID, &key, NOW), None);
+        assert_eq!(kept.get("b", &key, NOW, None), None);
+        assert_eq!(kept.get(KID, &key, NOW, None), None);
     }
 
     #[test]
@@ -139,7 +159,7 @@ mod tests {
         let kept = Cache::new(Duration::from_secs(10));
         let key = b"{}".to_vec();
         kept.put(KID, key.clone(), assertion(), NOW, None);
-        assert_eq!(kept.get(KID, &key, NOW - Duration::from_secs(1)), None);
-        assert_eq!(kept.get(KID, &key, NOW), None);
+        assert_eq!(kept.get(KID, &key, NOW - Duration::from_secs(1), None), None);
+        assert_eq!(kept.get(KID, &key, NOW, None), None);
     }
 }

@@ -293,6 +293,23 @@ fn a_kept_assertion_does_not_outlive_its_identity() {
 }
 
 #[test]
+fn a_kept_assertion_is_for_no_identity_that_has_ended() {
+    let source = json!({"headers": {"sub": "x-user", "exp": "x-exp"}});
+    let envoy = Bootstrap::new(json!({"signing_key": A, "reuse": "60s", "identity_sources": [source]})).start();
+    let mut client = envoy.connect();
+    let mut token = |exp: &str| client.send(&Request::get("/").header("x-user", "u-1").header("x-exp", exp)).token();
+    let now = jsonwebtoken::get_current_timestamp();
+    let good = (now + 1000).to_string();
+    let kept = token(&good);
+    assert_eq!(token(&(now + 500).to_string()), kept, "its end is no part of what an assertion says");
+    for ended in [(now - 1).to_string().as_str(), "0", "soon", "-1"] {
+        let [one, another] = [token(ended), token(ended)];
+        assert!(one != kept && another != kept && one != another, "{ended}");
+    }
+    assert_eq!(token(&good), kept);
+}
+
+#[test]
 fn a_new_key_empties_the_store() {
     let mut configuration = reusing();
     configuration["signing_key_file"] = "/signing-key.pem".into();
