@@ -71,6 +71,13 @@ impl Loader {
         self.failure = Some(error.to_owned());
     }
 
+    /// Counts that what is there still cannot be used, if that is so: a count that stands still looks like all is well.
+    pub(crate) fn look_again(&self, host: &impl ProcessHost) {
+        if self.failure.is_some() {
+            host.add(Counter::KeyLoadFailures, 1);
+        }
+    }
+
     /// Keys that another configuration uses, if there are none yet.
     pub(crate) fn adopt(&mut self, host: &impl ProcessHost) -> Option<ActiveKeyring> {
         if self.has_keys() {
@@ -122,7 +129,10 @@ impl FileFeed {
 impl<H: ProcessHost> KeyFeed<H> for FileFeed {
     fn look(&mut self, host: &H) -> Option<ActiveKeyring> {
         match self.file.look() {
-            Look::Nothing => None,
+            Look::Nothing => {
+                self.loader.look_again(host);
+                None
+            }
             Look::Changed(content) => self.loader.take(host, content),
             Look::Failed(error) => {
                 self.file.forget();
@@ -164,6 +174,7 @@ impl SecretFeed {
     pub(crate) fn look(&mut self, main: &MainThread<'_>, host: &impl ProcessHost) -> Option<ActiveKeyring> {
         let content = main.secret(self.id);
         if content.is_empty() || self.seen.as_ref().is_some_and(|seen| seen.as_slice() == content) {
+            self.loader.look_again(host);
             return None;
         }
         let content = Content::new(content.to_vec());
