@@ -103,6 +103,11 @@ pub enum BlockError {
     /// The two halves are from different keys.
     #[error("the private key does not match the public key beside it")]
     Mismatch,
+    /// A number that signing takes instead of the private exponent is wrong.
+    #[error(
+        "dP, dQ or qInv do not fit the other numbers of the RSA key: it is damaged; take a copy, or make a new key"
+    )]
+    RsaNumbers,
     /// Too weak, or too slow.
     #[error("RSA of {0} bits; allowed are 2048 to 4096")]
     RsaSize(u32),

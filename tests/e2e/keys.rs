@@ -244,6 +244,13 @@ fn relabelled(pem: &str, label: &str) -> String {
     odd_keys::block(label, pem::parse(pem).unwrap().contents())
 }
 
+/// The last number of a key in PKCS#1 only makes signing faster.
+fn damaged_rsa() -> String {
+    let mut der = pem::parse(pem(RSA)).unwrap().into_contents();
+    *der.last_mut().unwrap() ^= 2;
+    odd_keys::block("RSA PRIVATE KEY", &der)
+}
+
 fn wrong_sets() -> Vec<Rejected> {
     let a = pem(A);
     let p384 = openssl(&["ecparam", "-genkey", "-noout", "-name", "secp384r1"], "");
@@ -272,6 +279,7 @@ fn wrong_sets() -> Vec<Rejected> {
             2,
             "OPENSSH PRIVATE KEY",
         ),
+        rejected("an RSA key with a damaged number", format!("{a}{}", damaged_rsa()), 2, "RSA PRIVATE KEY"),
         rejected("a wrong key in base64", base64(&format!("{a}{p384}")), 2, "EC PRIVATE KEY"),
     ]
 }
