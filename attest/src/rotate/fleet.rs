@@ -55,7 +55,7 @@ pub(super) struct FleetArgs {
     trust: TrustArgs,
 }
 
-/// Whether to wait for the proxies.
+/// Whether to wait for the proxies, or to do without them.
 #[derive(clap::Args)]
 pub(super) struct WaitArgs {
     /// Wait until the step is safe, instead of refusing it
@@ -65,6 +65,10 @@ pub(super) struct WaitArgs {
     /// How long to wait at most [default: 30m]
     #[arg(long, value_name = "DURATION", value_parser = clock::duration, requires = "wait")]
     timeout: Option<Duration>,
+
+    /// Do it without a look at any proxy
+    #[arg(long, conflicts_with_all = ["jwks_urls", "wait"])]
+    now: bool,
 }
 
 /// What a step needs to be safe.
@@ -89,9 +93,9 @@ impl FleetArgs {
     ///
     /// # Errors
     /// What to add to the command line.
-    pub(super) fn must_be_named(&self, now: bool) -> anyhow::Result<()> {
+    pub(super) fn must_be_named(&self, wait: &WaitArgs) -> anyhow::Result<()> {
         ensure!(
-            self.is_named() || now,
+            self.is_named() || wait.now,
             "no proxy is named, so nobody knows whether this step is safe; name each with --jwks-url URL, or do it \
              unseen with --now"
         );

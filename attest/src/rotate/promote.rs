@@ -24,10 +24,6 @@ pub(super) struct Args {
     #[arg(long, value_name = "KID")]
     kid: Option<String>,
 
-    /// Do it without a look at any proxy
-    #[arg(long, conflicts_with_all = ["jwks_urls", "wait"])]
-    now: bool,
-
     #[command(flatten)]
     fleet: FleetArgs,
 
@@ -43,7 +39,7 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
         Phase::Settled => rotation.changed()?,
     };
     let kid = chosen(args, &rotation, &phase)?;
-    args.fleet.must_be_named(args.now)?;
+    args.fleet.must_be_named(&args.wait)?;
     let requirement = requirement(&kid, since);
     args.fleet.ensure(&requirement, &args.wait, &mut rotation, json)?;
     let warning = args.fleet.warning(&requirement, rotation.clock.now());

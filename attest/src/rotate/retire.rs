@@ -30,10 +30,6 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = clock::duration, default_value = "300s")]
     token_lifetime: Duration,
 
-    /// Do it without a look at any proxy
-    #[arg(long, conflicts_with_all = ["jwks_urls", "wait"])]
-    now: bool,
-
     #[command(flatten)]
     fleet: FleetArgs,
 
@@ -44,7 +40,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
     let mut rotation = args.place.open()?;
     let (old, since) = chosen(args, &rotation)?;
-    args.fleet.must_be_named(args.now)?;
+    args.fleet.must_be_named(&args.wait)?;
     let requirement = requirement(&rotation, since, args.token_lifetime)?;
     args.fleet.ensure(&requirement, &args.wait, &mut rotation, json)?;
     let warning = args.fleet.warning(&requirement, rotation.clock.now());

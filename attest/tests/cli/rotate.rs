@@ -38,7 +38,7 @@ fn three_steps_replace_the_key() {
     let old = keys.kids()[0].clone();
     let before = keys.text();
 
-    let staged = done(&rotate("stage", &keys, &[]));
+    let staged = done(&rotate("stage", &keys, &["--now"]));
     let new = staged["kid"].as_str().unwrap().to_owned();
     assert_eq!(keys.kids(), [old.clone(), new.clone()]);
     assert!(keys.text().starts_with(&before), "the old block is untouched");
