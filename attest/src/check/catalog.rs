@@ -108,6 +108,12 @@ catalog! {
     SettingsNotRead, "settings-not-read", Error,
         "settings of ours where this host does not read them",
         "They are ignored, and no log line says so.";
+    ConstantUser, "constant-user", Warning,
+        "`sub` or `user` of `claims` is a `value`",
+        "Everybody is signed for as that user, and so is nobody at all.";
+    HeaderReadBack, "header-read-back", Warning,
+        "a header of `identity_sources` has another claim in `jwt_claims_headers`, and a route follows redirects itself",
+        "After an internal redirect the filter reads what it has written: somebody else's name, or other groups.";
     YamlTrap, "yaml-trap", Warning,
         "a scalar without quotes that Envoy's YAML reads as something else",
         "Another value is signed or used than the one that is written.";

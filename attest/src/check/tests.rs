@@ -177,6 +177,24 @@ fn headers_that_a_client_can_send_are_found() {
 }
 
 #[test]
+fn a_header_that_is_read_back_is_found() {
+    let with = |headers: &str, route: &str| {
+        let text = with_header_source();
+        let source = "{headers: {sub: x-auth-user}}]";
+        let text = text.replacen(source, &format!("{source}\n                    jwt_claims_headers: {headers}"), 1);
+        let text = text.replacen("route: {cluster: upstream}", &format!("route: {{cluster: upstream{route}}}"), 1);
+        let mut names = names(&text);
+        names.retain(|name| *name != "early-removal-misses");
+        names
+    };
+    let follows = ", internal_redirect_policy: {}";
+    assert_eq!(with("{x-auth-user: email}", follows), ["header-read-back"]);
+    assert_eq!(with("{x-auth-user: email}", ""), Vec::<&str>::new());
+    assert_eq!(with("{x-auth-user: sub}", follows), Vec::<&str>::new(), "it says the same");
+    assert_eq!(with("{x-other: email}", follows), Vec::<&str>::new());
+}
+
+#[test]
 fn a_certificate_that_nobody_verifies_is_found() {
     let source = apply(
         WASM,

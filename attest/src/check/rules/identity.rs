@@ -1,6 +1,7 @@
 //! Whether what `identity_sources` names is ever written, and who else could write it.
 
-use attestation_filter::identity::IdentitySource;
+use attestation_filter::claims::ClaimHeader;
+use attestation_filter::identity::{ClaimHeaderValue, IdentitySource, ListFormat};
 
 use super::super::catalog::Id;
 use super::super::context::Context;
@@ -8,6 +9,7 @@ use super::super::filter::Filter;
 use super::super::finding::Findings;
 use super::super::matcher::Answer;
 use super::super::node::Node;
+use super::super::routes::Routes;
 use super::early;
 use super::writers::{self, JWT_AUTHN};
 
@@ -23,6 +25,9 @@ pub(super) fn sources(context: &Context<'_>, found: &mut Findings) {
             IdentitySource::FilterState(name) => filter_state(context, node, name, found),
             IdentitySource::Headers(claims) => {
                 claims.iter().for_each(|(_, header)| self::header(context, node, header.name.as_str(), found));
+                if context.ours.chain.routes.iter().any(follows_redirects) {
+                    read_back(claims, &config.claims.headers, node, found);
+                }
             }
             IdentitySource::ClientCertificate(_) => certificate(context, node, found),
         }
@@ -137,6 +142,23 @@ fn header(context: &Context<'_>, node: &Node, name: &str, found: &mut Findings) 
         let message = format!("{name} is not removed early");
         let cure = format!("under the mutations of early_header_mutation_extensions: - remove: {name}");
         found.add(Id::HeaderNotRemoved, node, message, cure);
+    }
+}
+
+fn follows_redirects(routes: &Routes<'_>) -> bool {
+    let policy = ["route", "internal_redirect_policy"];
+    routes.all().iter().any(|(host, route)| route.at(&policy).or_else(|| host.at(&policy[1..])).is_some())
+}
+
+/// A header that is read after the filter has written it, and then says something else.
+fn read_back(read: &[(String, ClaimHeaderValue)], written: &[ClaimHeader], node: &Node, found: &mut Findings) {
+    let comma = ListFormat::Separated(",".into());
+    for (claim, header) in read {
+        let Some(back) = written.iter().find(|written| written.header == header.name) else { continue };
+        if back.claim != *claim || header.list.as_ref().is_some_and(|format| *format != comma) {
+            let message = format!("{} is {claim} here, and {} in jwt_claims_headers", header.name.as_str(), back.claim);
+            found.add(Id::HeaderReadBack, node, message, "another name for one of the two, x-auth-… for what is read");
+        }
     }
 }
 

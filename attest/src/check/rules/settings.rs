@@ -13,6 +13,9 @@ pub(super) fn read(context: &Context<'_>, found: &mut Findings) {
         let node = field(error).map_or(context.ours.setting(""), |field| context.ours.setting(field));
         found.add(Id::ConfigurationRefused, node, error.to_string(), allowed(error));
     }
+    if let Some(claims) = context.ours.settings.and_then(|settings| settings.get("claims")) {
+        constant_user(claims, found);
+    }
     for routes in &context.ours.chain.routes {
         for host in routes.hosts() {
             of_place(context, host, false, found);
@@ -35,8 +38,8 @@ fn of_place(context: &Context<'_>, place: &Node, is_route: bool, found: &mut Fin
         } else if !is_route {
             let cure = "move metadata to each route, or the setting into the filter's configuration";
             found.add(Id::SettingsNotRead, metadata, "the Wasm module reads the metadata of routes only", cure);
-        } else if let Err(error) = route_members(metadata.json().to_string().as_bytes()) {
-            found.add(Id::RouteSettingsRefused, metadata, error.to_string(), allowed(&error));
+        } else {
+            of_route(metadata, metadata.json().to_string().as_bytes(), found);
         }
     }
     let Some(config) = place.at(&["typed_per_filter_config"]).and_then(|all| all.get(context.ours.filter.name)) else {
@@ -46,9 +49,7 @@ fn of_place(context: &Context<'_>, place: &Node, is_route: bool, found: &mut Fin
     match last_part(kind) {
         "DynamicModuleFilterPerRoute" if !is_wasm => {
             let (node, bytes) = ours::settings(body.get("filter_config"));
-            if let Err(error) = route_members(&bytes) {
-                found.add(Id::RouteSettingsRefused, node.unwrap_or(config), error.to_string(), allowed(&error));
-            }
+            of_route(node.unwrap_or(config), &bytes, found);
         }
         "FilterConfig" => {}
         _ if is_wasm => {
@@ -56,6 +57,29 @@ fn of_place(context: &Context<'_>, place: &Node, is_route: bool, found: &mut Fin
             found.add(Id::SettingsNotRead, config, "a Wasm filter has no typed_per_filter_config", cure);
         }
         _ => {}
+    }
+}
+
+fn of_route(node: &Node, settings: &[u8], found: &mut Findings) {
+    if let Err(error) = route_members(settings) {
+        found.add(Id::RouteSettingsRefused, node, error.to_string(), allowed(&error));
+    }
+    if let Some(claims) = node.get("claims") {
+        constant_user(claims, found);
+    }
+}
+
+fn constant_user(claims: &Node, found: &mut Findings) {
+    for claim in ["sub", "user"] {
+        if let Some(value) = claims.at(&[claim, "value"]) {
+            let message = format!("{claim} is the same for everybody");
+            found.add(
+                Id::ConstantUser,
+                value,
+                message,
+                format!("{claim}: {{from: …}}, or another claim for the constant"),
+            );
+        }
     }
 }
 

@@ -92,6 +92,14 @@ const CHANGES: &[Change] = &[
     ),
     ("route-settings-refused", NATIVE, "value: {on_missing_identity: skip}", "value: {on_missing: skip}"),
     (
+        "constant-user",
+        WASM,
+        "on_missing_identity: deny",
+        "on_missing_identity: deny\n                    claims: {sub: {value: ann}}",
+    ),
+    ("constant-user", NATIVE, "value: {on_missing_identity: skip}", "value: {claims: {user: {value: ann}}}"),
+    ("constant-user", WASM, "attestation: {on_missing_identity: skip}", "attestation: {claims: {sub: {value: ann}}}"),
+    (
         "yaml-trap",
         WASM,
         "on_missing_identity: deny",
