@@ -6,6 +6,7 @@ mod error;
 mod field;
 mod identity_sources;
 mod key_source;
+mod misplaced;
 mod plugin_claims;
 mod settings;
 
@@ -97,6 +98,7 @@ impl Config {
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let object = object(bytes)?;
+        misplaced::refuse("", &object, Some(misplaced::KEY_FIELD))?;
         let fingerprint = Fingerprint::of(&object);
         let mut members = Members::new(String::new(), object);
         let config = Self::from_members(platform, &mut members, environment)?;

@@ -13,6 +13,7 @@ mod ring;
 pub mod signer;
 mod text;
 
+pub use accident::holds_private_key;
 pub use error::{BlockError, KeyError};
 pub use private::{P256Key, RsaKey, SigningKey};
 pub use public::{Keyset, PublicKey};

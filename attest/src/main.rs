@@ -25,7 +25,8 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use attestation_filter::keys::holds_private_key;
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 const ABOUT: &str = "Keys, rotations and verification for signed identity behind Envoy.";
 
@@ -74,7 +75,7 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match without_keys().and_then(|()| Cli::try_parse()) {
         Ok(cli) => cli,
         Err(error) => return report_usage(&error, std::env::args_os().any(|argument| argument == "--json")),
     };
@@ -84,6 +85,21 @@ fn main() -> ExitCode {
         Ok(Outcome::Refused) => ExitCode::from(1),
         Ok(Outcome::Unreadable) => ExitCode::from(2),
         Err(error) => report(&error, json),
+    }
+}
+
+/// Errors repeat arguments, and every account of the machine can see them. So a key that is one gets no further.
+fn without_keys() -> Result<(), clap::Error> {
+    let is_key = |argument: &std::ffi::OsString| holds_private_key(argument.as_encoded_bytes());
+    match std::env::args_os().skip(1).position(|argument| is_key(&argument)) {
+        None => Ok(()),
+        Some(place) => Err(Cli::command().error(
+            clap::error::ErrorKind::InvalidValue,
+            format!(
+                "argument {} is a private key; give the file that holds it, or - and the key on standard input",
+                place + 1
+            ),
+        )),
     }
 }
 
@@ -166,7 +182,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory as _;
         Cli::command().debug_assert();
     }
 }

@@ -11,8 +11,8 @@ use crate::value::{List, Object, Value};
 
 /// Deeper than any configuration that a person writes.
 const MAX_DEPTH: usize = 100;
-/// What a `usize` holds in Wasm. The other host allows no more, so that a configuration means the same in both.
-const MAX_SIZE: u64 = 4_294_967_295;
+/// The largest whole number that a double, and so a `Struct`, holds exactly.
+const MAX_SIZE: u64 = 9_007_199_254_740_991;
 
 /// The object as JSON; none if it is malformed or too deep, a string is not UTF-8, or a number is not finite.
 pub(super) fn to_json(object: Object<'_>) -> Option<Map<String, Json>> {
@@ -173,8 +173,9 @@ impl Field {
     /// A whole number of bytes, at least 1.
     pub(super) fn size(self) -> Result<usize, ConfigError> {
         let size = self.value.as_u64().filter(|size| (1..=MAX_SIZE).contains(size));
-        let size = size.and_then(|size| usize::try_from(size).ok());
-        size.ok_or_else(|| self.error(&format!("a whole number from 1 to {MAX_SIZE}")))
+        // More than memory has is no limit, in either host.
+        let size = size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+        size.ok_or_else(|| self.error("a whole number from 1 to 2^53-1"))
     }
 
     /// Envoy's form of a duration: decimal seconds with the unit, `"300s"` or `"0.5s"`.
@@ -323,7 +324,8 @@ impl Members {
     }
 }
 
-fn join(path: &str, name: &str) -> String {
+/// The path of a member.
+pub(super) fn join(path: &str, name: &str) -> String {
     let plain = name.len() <= 40 && name.bytes().all(|byte| byte.is_ascii_graphic());
     let name = if plain { name.to_owned() } else { show(name) };
     if path.is_empty() { name } else { format!("{path}.{name}") }

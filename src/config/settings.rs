@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::field::{Field, Kind, Members};
-use super::{ConfigError, OWN_CLAIMS};
+use super::{ConfigError, OWN_CLAIMS, misplaced};
 use crate::claims::{Audience, ClaimRule, IssuerFormat, OnMissingIdentity, Settings, is_safe};
 use crate::identity::{ClaimPath, Step};
 use crate::value::Object;
@@ -16,7 +16,7 @@ pub fn for_route(settings: &Settings, members: Object<'_>) -> Result<Settings, C
     const PLACE: &str = "metadata attestation";
     let object = super::field::to_json(members);
     let object = object.ok_or_else(|| ConfigError::invalid(PLACE, "something else", "an object"))?;
-    overridden(settings, Members::new(PLACE.into(), object))
+    overridden(settings, PLACE, object)
 }
 
 /// What a route of the native module has as its configuration, in the forms that the plugin's can have.
@@ -25,12 +25,13 @@ pub fn for_route(settings: &Settings, members: Object<'_>) -> Result<Settings, C
 /// A [`ConfigError`] that names the member, for whatever [`for_route`] would refuse.
 pub fn route_members(bytes: &[u8]) -> Result<Map<String, Json>, ConfigError> {
     let object = super::object(bytes)?;
-    overridden(&Settings::default(), Members::new(String::new(), object.clone()))?;
+    overridden(&Settings::default(), "", object.clone())?;
     Ok(object)
 }
 
-fn overridden(settings: &Settings, mut members: Members) -> Result<Settings, ConfigError> {
-    let mut settings = settings.clone();
+fn overridden(settings: &Settings, path: &str, object: Map<String, Json>) -> Result<Settings, ConfigError> {
+    misplaced::refuse(path, &object, None)?;
+    let (mut settings, mut members) = (settings.clone(), Members::new(path.to_owned(), object));
     apply(&mut settings, &mut members)?;
     members.finish()?;
     Ok(settings)

@@ -1,7 +1,7 @@
 //! What people give for a key text by mistake. Each is named for what it is, so that the error can say the cure.
 
-use super::KeyError;
 use super::packed::{BEGIN, BYTE_ORDER_MARK, contains, find, is_white_space, unpack};
+use super::{KeyError, SigningKey};
 
 /// The longest path of Linux.
 const MAX_PATH: usize = 4096;
@@ -78,6 +78,22 @@ fn looks_like_path(text: &[u8]) -> bool {
     let begins = [&b"/"[..], b"./", b"../", b"~/", b"file:", b"C:\\"].iter().any(|start| text.starts_with(start));
     let ends = [&b".pem"[..], b".key", b".der", b".crt", b".b64"].iter().any(|end| text.ends_with(end));
     text.len() <= MAX_PATH && !text.iter().any(u8::is_ascii_control) && (begins || ends)
+}
+
+/// Whether a text is, or has in it, a private key: PEM, base64 of it or what seems to be, or the base64 of a key's DER.
+#[must_use]
+pub fn holds_private_key(text: &[u8]) -> bool {
+    const END_OF_LABEL: &[u8] = b"PRIVATE KEY-----";
+    const BEGIN_IN_BASE64: &[u8] = b"LS0tLS1CRUdJT";
+    let is_key = |der: &[u8]| {
+        let readers = [SigningKey::from_pkcs8, SigningKey::from_ec_block, SigningKey::from_rsa_block];
+        readers.iter().any(|read| read(der).is_ok())
+    };
+    contains(text, END_OF_LABEL)
+        || match unpack(text) {
+            Some(inner) => contains(&inner, END_OF_LABEL) || contains(&inner, BEGIN_IN_BASE64) || is_key(&inner),
+            None => contains(text, BEGIN_IN_BASE64),
+        }
 }
 
 /// A sequence with a length that fits: every key is one.

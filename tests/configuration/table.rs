@@ -68,8 +68,8 @@ pub(crate) fn fields() -> Vec<(&'static str, Vec<Json>, Vec<Json>)> {
         ),
         (
             "max_assertion_bytes",
-            vec![json!(1), json!(8192.0), json!(4294967295u32)],
-            vec![json!(0), json!(-1), json!(1.5), json!("5"), json!(1e30)],
+            vec![json!(1), json!(8192.0), json!(4294967296u64), json!(9007199254740991u64)],
+            vec![json!(0), json!(-1), json!(1.5), json!("5"), json!(9007199254740992u64), json!(1e30)],
         ),
         (
             "jwks_path",

@@ -8,10 +8,12 @@ use std::process::Command;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
 use base64::alphabet;
+use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Value, json};
 
 use harness::keys::{A, B, KID_B, RSA, pem};
+use harness::log::the_refusal;
 use harness::{
     ASSERTION_HEADER, Assertion, Bootstrap, Capability, Envoy, JWKS_PATH, Reply, Request, Secrets, eventually, paths,
 };
@@ -197,6 +199,50 @@ fn the_search_for_a_private_half_finds_it() {
     assert_eq!(private_half(KID_B.as_bytes(), point), None);
 }
 
+/// A configuration with a text in one field, for each field that takes one.
+fn with_text_in_each_field(text: &str) -> Vec<(&'static str, Value)> {
+    vec![
+        ("signing_key_file", json!({"signing_key_file": text})),
+        ("signing_key_cluster", json!({"signing_key_file": "/signing-key.pem", "signing_key_cluster": text})),
+        ("signing_key_secret", json!({"signing_key_secret": text})),
+        ("issuer", json!({"issuer": text})),
+        ("audience[1]", json!({"audience": ["app", text]})),
+        ("assertion_header", json!({"assertion_header": text})),
+        ("assertion_prefix", json!({"assertion_prefix": text})),
+        ("jwt_groups_filter[0]", json!({"jwt_groups_filter": [text]})),
+        ("identity_sources[0].filter_state", json!({"identity_sources": [{"filter_state": text}]})),
+        ("identity_sources[0].metadata.namespace", json!({"identity_sources": [{"metadata": {"namespace": text}}]})),
+        ("identity_sources[0].headers.sub", json!({"identity_sources": [{"headers": {"sub": text}}]})),
+        ("claims.env.value", json!({"claims": {"env": {"value": text}}})),
+        ("claims.env.value.deep[0]", json!({"claims": {"env": {"value": {"deep": [text]}}}})),
+        ("claims.env.from", json!({"claims": {"env": {"from": text}}})),
+        ("claims", json!({"claims": {text: {"from": "env"}}})),
+        ("jwt_claims_headers", json!({"jwt_claims_headers": {text: "email"}})),
+        ("jwks_path", json!({"jwks_path": text})),
+        ("configuration", json!({text: true})),
+    ]
+}
+
+#[test]
+fn a_key_in_a_field_for_something_else_is_refused() {
+    let envoy = Bootstrap::new(json!({"signing_key": B})).dynamic().start();
+    let der = STANDARD.encode(pem::parse(self::pem(A)).unwrap().contents());
+    let cut = format!("  {}", &A[..121]);
+    for text in [self::pem(A), A.to_owned(), self::pem(RSA), der, format!("'{A}'"), cut] {
+        for (field, mut configuration) in with_text_in_each_field(&text) {
+            if !configuration.to_string().contains("signing_key_") {
+                configuration["signing_key"] = B.into();
+            }
+            let line = the_refusal(&envoy.push_rejected(configuration));
+            let expected =
+                format!("rejected: {field}: got a private key; allowed is a private key in signing_key alone");
+            assert!(line.contains(&expected), "{field}: {}", line.chars().take(200).collect::<String>());
+            Secrets::of([A, RSA]).assert_not_in(field, line);
+        }
+    }
+    assert_eq!(envoy.attest(&Request::get("/")).kid(), KID_B, "the last good configuration serves on");
+}
+
 /// What the tool says, above all when it cannot do what it was asked for.
 #[test]
 fn what_the_tool_prints() {
@@ -237,4 +283,29 @@ fn what_the_tool_prints() {
         }
     }
     assert!(failures > 30, "most of these fail: {failures}");
+}
+
+#[test]
+fn the_tool_repeats_no_key_that_is_given_for_something_else() {
+    for key in [pem(A), A.to_owned(), format!("{A}="), A[..120].to_owned()] {
+        for arguments in [
+            vec!["jwks", &key],
+            vec!["--json", "jwks", &key],
+            vec!["keygen", "-o", &key],
+            vec!["keygen", &key],
+            vec!["verify", &key, "--jwks", "keys.json"],
+            vec!["verify", "a.b.c", "--jwks", &key],
+            vec!["rotate", "stage", &key],
+            vec!["rotate", "auto", "keys.pem", "--every", &key, "--json"],
+            vec!["check", &key],
+            vec!["doctor", "--admin", &key],
+            vec![&key],
+        ] {
+            let output = Command::new(paths::attest()).args(&arguments).output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{}", arguments[0]);
+            let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            assert!(said.contains("is a private key; give the file that holds it"), "{said}");
+            Secrets::of([A]).assert_not_in(arguments[0], said);
+        }
+    }
 }
