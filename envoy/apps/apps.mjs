@@ -11,12 +11,13 @@ const APACHE = '/usr/sbin/apache2';
 const BIN = join(HERE, 'node_modules/.bin');
 
 const APPS = {
-  django: { page: '/admin/', ready: [401, '/'], command: [PYTHON, join(HERE, 'django/app.py')] },
+  django: { page: '/admin/', ready: [401, '/'], command: [PYTHON, join(HERE, 'django/app.py')], modules: 'wsgi' },
   jupyterhub: {
     page: '/hub/home',
     ready: [200, '/hub/health'],
     command: [PYTHON, '-m', 'jupyterhub', '-f', join(HERE, 'jupyterhub/jupyterhub_config.py')],
     ports: ['HUB_PORT', 'PROXY_PORT'],
+    modules: 'jupyterhub',
   },
   'node-red': { page: '/', ready: [200, '/auth/login'], command: [join(BIN, 'node-red'), '--settings', join(HERE, 'node-red/settings.cjs')] },
   apache: {
@@ -69,7 +70,7 @@ export class App {
     const env = {
       KEYSET_PAUSE: '30', ...process.env, ...this.more, PORT: String(this.port), DATA: data, JWKS_URL: example.keysetUrl,
       METADATA_URL: `${example.app}/.well-known/pomerium`,
-      AUDIENCE: 'localhost', ISSUER: 'localhost', PYTHONPATH: [join(HERE, 'jupyterhub'), HERE].join(delimiter),
+      AUDIENCE: 'localhost', ISSUER: 'localhost', PYTHONPATH: [join(HERE, this.modules ?? ''), HERE].join(delimiter),
       PATH: [BIN, process.env.PATH].join(delimiter),
     };
     // JupyterHub ends what it has started, if it is asked to.
