@@ -53,7 +53,7 @@ run: prerequisites $(modules) cli envoy ## The same, and leave it running to try
 login: prerequisites wasm cli envoy ## A login in front, with a provider to log in at; until Ctrl-C (needs Node.js)
 	@$(found) RUN_ENVOY="$(target_dir)/tools/run-envoy" envoy/login/run start
 
-app: prerequisites wasm cli envoy ## An app behind that login: APP=django, jupyterhub, node-red or apache; until Ctrl-C (needs Node.js)
+app: prerequisites wasm cli envoy ## An app behind that login: APP=django, pgadmin, jupyterhub, node-red or apache; until Ctrl-C (needs Node.js)
 	@$(found) RUN_ENVOY="$(target_dir)/tools/run-envoy" envoy/apps/run start $(or $(APP),django)
 
 ##@ Build it
@@ -170,8 +170,8 @@ test-login: prerequisites wasm cli envoy ## People log in with a browser (needs 
 	@$(say) "test-login: people log in with a browser (half a minute)"
 	@$(found) RUN_ENVOY="$(target_dir)/tools/run-envoy" envoy/login/run test
 
-test-apps: prerequisites wasm cli envoy ## Django, JupyterHub, Node-RED and Apache behind the login, with a forger (needs Node.js and Chromium)
-	@$(say) "test-apps: four apps, each by its own way in (two minutes; fetches them once)"
+test-apps: prerequisites wasm cli envoy ## Django, pgAdmin, JupyterHub, Node-RED and Apache behind the login, with a forger (needs Node.js and Chromium)
+	@$(say) "test-apps: five apps, each by its own way in (two minutes; fetches them once)"
 	@$(found) RUN_ENVOY="$(target_dir)/tools/run-envoy" REQUIRE_ALL=$(REQUIRE_ALL) envoy/apps/run test $(APP)
 
 test-page: prerequisites cli ## Look at the page of attest upstream with axe, in a browser (needs Node.js and Chromium)

@@ -7,11 +7,13 @@ import { delimiter, join } from 'node:path';
 
 const HERE = import.meta.dirname;
 const PYTHON = join(HERE, 'venv/bin/python');
+const PGADMINS_PYTHON = join(HERE, 'pgadmin-venv/bin/python');
 const APACHE = '/usr/sbin/apache2';
 const BIN = join(HERE, 'node_modules/.bin');
 
 const APPS = {
   django: { page: '/admin/', ready: [401, '/'], command: [PYTHON, join(HERE, 'django/app.py')], modules: 'wsgi' },
+  pgadmin: { page: '/', ready: [401, '/'], command: [PGADMINS_PYTHON, join(HERE, 'pgadmin/app.py')], modules: 'wsgi' },
   jupyterhub: {
     page: '/hub/home',
     ready: [200, '/hub/health'],

@@ -9,7 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 const { ENVOY, RUN_ENVOY, ATTESTATION_FILTER_WASM: MODULE, ATTEST } = process.env;
 const HERE = import.meta.dirname;
-const DEADLINE = 30_000;
+const DEADLINE = 60_000;
 /** What docs/login.md says to change in envoy.yaml for an older Envoy. */
 const BEFORE_1_39 = [
   ['                forward_id_token: {header: x-id-token}\n', ''],
