@@ -150,7 +150,8 @@ fn answers(node: &Node) -> Option<Json> {
 fn virtual_host(host: &str, routed: &[Routed], options: &Options) -> Json {
     let mut routes = vec![keyset(options)];
     if let Front::Login { callback, .. } = &options.front {
-        routes.extend([callback.as_str(), SIGN_OUT].map(|path| reserved(&json!({ "path": path }))));
+        let paths = [("callback", callback.as_str()), ("sign-out", SIGN_OUT)];
+        routes.extend(paths.map(|(name, path)| reserved(name, &json!({ "path": path }))));
     }
     let own = routed.iter().filter(|routed| routed.domain == host);
     routes.extend(own.flat_map(|routed| routed.routes.clone()));
@@ -158,14 +159,14 @@ fn virtual_host(host: &str, routed: &[Routed], options: &Options) -> Json {
 }
 
 fn keyset(options: &Options) -> Json {
-    let mut route = reserved(&json!({"safe_regex": {"regex": KEYSET}}));
+    let mut route = reserved("keyset", &json!({"safe_regex": {"regex": KEYSET}}));
     configure(&mut route, &json!({}), Access::Public.rbac(), true, options);
     route
 }
 
 /// A path that a filter answers before a route can.
-fn reserved(by: &Json) -> Json {
-    json!({"match": by, "direct_response": {"status": 404}})
+fn reserved(name: &str, by: &Json) -> Json {
+    json!({"name": name, "match": by, "direct_response": {"status": 404}})
 }
 
 /// What a route says to the filters.

@@ -71,6 +71,7 @@ fn each_public_shape_is_taken_by_envoy() {
     let host = if Host::under_test() == Host::Native { "native" } else { "wasm" };
     let all = shapes();
     assert_eq!(all.len(), 10);
+    let version = paths::envoy_version();
     for shape in all {
         let name = shape.file_name().unwrap().to_str().unwrap().to_owned();
         let directory = tempfile::tempdir().unwrap();
@@ -82,7 +83,8 @@ fn each_public_shape_is_taken_by_envoy() {
             assert!(!written.contains(SECRET) && !said.contains(SECRET), "{name}: a secret came out");
             let bootstrap = directory.path().join("envoy.yaml");
             fs::write(&bootstrap, placed(&written, directory.path())).unwrap();
-            let (code, findings, _) = attest(&["check", "--json", bootstrap.to_str().unwrap()]);
+            let (code, findings, _) =
+                attest(&["check", "--json", "--envoy-version", &version, bootstrap.to_str().unwrap()]);
             let findings: Value = serde_json::from_str(&findings).unwrap();
             let bad: Vec<_> =
                 findings["findings"].as_array().unwrap().iter().filter(|it| it["severity"] != "note").collect();
