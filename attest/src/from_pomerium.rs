@@ -42,6 +42,7 @@ use crate::{Outcome, check, input, terminal};
 #[command(after_help = "\
 Examples:
   attest from-pomerium config.yaml > envoy.yaml
+  attest from-pomerium config.yaml --envoy-version 1.40 > envoy.yaml
   curl -s https://idp.example.com/.well-known/openid-configuration > idp.json
   attest from-pomerium config.yaml --openid-configuration idp.json > envoy.yaml
   attest from-pomerium config.yaml --bearer --host native --json
@@ -58,6 +59,10 @@ pub(crate) struct Args {
     /// Which module Envoy loads
     #[arg(long, value_name = "HOST", default_value = "wasm")]
     host: Host,
+
+    /// The Envoy that will read it, 1.40 for instance; without it, the login is as every supported Envoy takes it
+    #[arg(long, value_name = "VERSION", value_parser = check::version)]
+    envoy_version: Option<(u32, u32)>,
 
     /// What the identity provider answers at /.well-known/openid-configuration
     #[arg(long, value_name = "FILE")]

@@ -118,7 +118,7 @@ fn manager(options: &Options, node: &Node, settings: &Json, routed: &[Routed], l
         ("normalize_path", true.into()),
         ("merge_slashes", true.into()),
         ("path_with_escaped_slashes_action", "REJECT_REQUEST".into()),
-        ("early_header_mutation_extensions", early::removal(&claims::headers(node))),
+        ("early_header_mutation_extensions", early::removal(&claims::headers(node), options.id_token_header())),
         ("http_filters", filters::chain(options, node, settings)),
         ("route_config", routes),
     ] {

@@ -118,6 +118,9 @@ fn token(name: &str, options: &Options) -> Result<&'static str, &'static str> {
         "pomerium.access_token" if options.is_login() => {
             Err("forward_bearer_token: true in oauth2 sends it as authorization: Bearer")
         }
+        "pomerium.id_token" if options.id_token_header().is_some() => {
+            Err("forward: true in jwt_authn leaves it in x-id-token")
+        }
         "pomerium.id_token" if options.is_login() => {
             Err("forward_id_token in oauth2, with Envoy 1.39 or later, sends it in a header")
         }

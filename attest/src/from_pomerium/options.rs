@@ -11,12 +11,16 @@ use crate::check::node::Node;
 pub(super) const SECRETS: &str = "/run/secrets/attestation";
 pub(super) const CALLBACK: &str = "/oauth2/callback";
 pub(super) const SIGN_OUT: &str = "/.pomerium/sign_out";
+const ID_TOKEN: &str = "x-id-token";
+/// The first Envoy whose `oauth2` has `forward_id_token`.
+const FORWARDS_ID_TOKENS: (u32, u32) = (1, 39);
 
 /// How somebody shows who they are.
 #[derive(Debug)]
 pub(super) enum Front {
-    /// A browser logs in; with `bearer`, a bearer token will do as well.
-    Login { callback: String, bearer: bool },
+    /// A browser logs in; with `bearer`, a bearer token will do as well. `id_token` is the header in which `oauth2` hands
+    /// the ID token on; without one it is in the session's cookie.
+    Login { callback: String, bearer: bool, id_token: Option<&'static str> },
     /// A bearer token of the identity provider.
     Bearer,
 }
@@ -61,6 +65,14 @@ impl Options {
     pub(super) fn is_login(&self) -> bool {
         matches!(self.front, Front::Login { .. })
     }
+
+    /// The header in which `oauth2` hands the ID token on.
+    pub(super) fn id_token_header(&self) -> Option<&'static str> {
+        match self.front {
+            Front::Login { id_token, .. } => id_token,
+            Front::Bearer => None,
+        }
+    }
 }
 
 /// All routes in the order of the file: `policy` is the older name of `routes`, and a file can be nothing but a list.
@@ -81,7 +93,8 @@ fn front(args: &Args, node: &Node, lefts: &mut Lefts) -> Front {
         return Front::Bearer;
     }
     let callback = node.text_at(&["authenticate_callback_path"]).filter(|path| path.starts_with('/'));
-    Front::Login { callback: callback.unwrap_or(CALLBACK).to_owned(), bearer }
+    let id_token = args.envoy_version.filter(|version| *version >= FORWARDS_ID_TOKENS).map(|_| ID_TOKEN);
+    Front::Login { callback: callback.unwrap_or(CALLBACK).to_owned(), bearer, id_token }
 }
 
 fn client_id(args: &Args, node: &Node, lefts: &mut Lefts) -> String {

@@ -11,6 +11,7 @@ fn args(host: Host) -> Args {
     Args {
         file: PathBuf::from("config.yaml"),
         host,
+        envoy_version: None,
         openid_configuration: None,
         client_id: None,
         bearer: false,
@@ -112,6 +113,28 @@ fn signed_in_users_pass_where_the_flag_says_so() {
     let (_, open) = translate_text(&args, &text).unwrap();
     assert!(closed.any_closed() && !open.any_closed());
     assert!(open.comment().contains("whoever is signed in passes"), "{}", open.comment());
+}
+
+#[test]
+fn the_id_token_is_forwarded_from_1_39_on() {
+    for (envoy_version, forwards) in
+        [(None, false), (Some((1, 38)), false), (Some((1, 39)), true), (Some((2, 0)), true)]
+    {
+        let args = Args { envoy_version, ..args(Host::Native) };
+        let (envoy, _) = translate_text(&args, &with_route("allow_any_authenticated_user: true")).unwrap();
+        let manager = &envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+        let [oauth2, jwt_authn] = [0, 1].map(|index| &manager["http_filters"][index]["typed_config"]);
+        let provider = &jwt_authn["providers"]["provider"];
+        let removed = manager["early_header_mutation_extensions"].to_string().contains("x[^a-z0-9]id[^a-z0-9]token");
+        let found =
+            (&oauth2["config"]["forward_id_token"], &provider["from_headers"], &provider["from_cookies"], removed);
+        let header = json!({"header": "x-id-token"});
+        let expected = match forwards {
+            true => (&header, &json!([{"name": "x-id-token"}]), &Json::Null, true),
+            false => (&Json::Null, &Json::Null, &json!(["IdToken"]), false),
+        };
+        assert_eq!(found, expected, "{envoy_version:?}");
+    }
 }
 
 #[test]

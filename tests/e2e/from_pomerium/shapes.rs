@@ -76,7 +76,7 @@ fn each_public_shape_is_taken_by_envoy() {
         let name = shape.file_name().unwrap().to_str().unwrap().to_owned();
         let directory = tempfile::tempdir().unwrap();
         files(directory.path());
-        for front in [&[][..], &["--bearer"]] {
+        for front in [&[][..], &["--bearer"], &["--envoy-version", &version]] {
             let arguments = [&["from-pomerium", shape.to_str().unwrap(), "--host", host], front].concat();
             let (code, written, said) = attest(&arguments);
             assert_eq!(code == 1, said.contains("closed: "), "{name}: {said}");

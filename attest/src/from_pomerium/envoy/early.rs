@@ -2,14 +2,14 @@
 
 use serde_json::{Value as Json, json};
 
-/// The extension that removes what the filter strips, and these.
-pub(super) fn removal(claim_headers: &[String]) -> Json {
+/// The extension that removes what the filter strips, and these. `id_token` is the header that only `oauth2` may set.
+pub(super) fn removal(claim_headers: &[String], id_token: Option<&str>) -> Json {
     let mut mutations = vec![
         remove("x[^a-z0-9]pomerium[^a-z0-9]claim[^a-z0-9].*"),
         remove("x[^a-z0-9]pomerium[^a-z0-9]jwt[^a-z0-9]assertion[^a-z0-9]for"),
     ];
     let others = claim_headers.iter().filter(|name| !name.starts_with("x-pomerium-claim-"));
-    mutations.extend(others.map(|name| remove(&expression(name))));
+    mutations.extend(others.map(String::as_str).chain(id_token).map(|name| remove(&expression(name))));
     mutations.push(json!({
         "//": "A forged assertion leaves a mark that the filter counts and removes.",
         "append": {

@@ -35,7 +35,7 @@ end
 /// All of them, in their order.
 pub(super) fn chain(options: &Options, node: &Node, settings: &Json) -> Json {
     let mut filters = Vec::new();
-    if let Front::Login { callback, bearer } = &options.front {
+    if let Front::Login { callback, bearer, .. } = &options.front {
         filters.push(oauth2(options, node, callback, *bearer));
     }
     filters.push(jwt_authn(options));
@@ -107,6 +107,7 @@ fn oauth2(options: &Options, node: &Node, callback: &str, bearer: bool) -> Json 
         ],
     });
     set(&mut config, "end_session_endpoint", provider.end_session.clone().map(Json::from));
+    set(&mut config, "forward_id_token", options.id_token_header().map(|header| json!({ "header": header })));
     json!({
         "//": "Sends whoever has no session to the identity provider, and keeps the session in cookies.",
         "name": OAUTH2,
@@ -129,14 +130,13 @@ fn jwt_authn(options: &Options) -> Json {
             "cache_duration": "300s",
         },
     });
-    let bearer = json!([{"name": "Authorization", "value_prefix": "Bearer "}]);
-    match options.front {
-        Front::Login { bearer: takes_bearer, .. } => {
-            set(&mut provider, "from_cookies", Some(json!(["IdToken"])));
-            set(&mut provider, "from_headers", takes_bearer.then_some(bearer));
-        }
-        Front::Bearer => set(&mut provider, "from_headers", Some(bearer)),
-    }
+    let from_cookie = matches!(options.front, Front::Login { id_token: None, .. });
+    set(&mut provider, "from_cookies", from_cookie.then(|| json!(["IdToken"])));
+    let takes_bearer = matches!(options.front, Front::Bearer | Front::Login { bearer: true, .. });
+    let bearer = takes_bearer.then(|| json!({"name": "Authorization", "value_prefix": "Bearer "}));
+    let forwarded = options.id_token_header().map(|name| json!({ "name": name }));
+    let headers: Vec<Json> = forwarded.into_iter().chain(bearer).collect();
+    set(&mut provider, "from_headers", (!headers.is_empty()).then(|| headers.into()));
     let rules = json!([
         {"match": {"safe_regex": {"regex": KEYSET}}},
         {"match": {"prefix": "/"}, "requires": {"provider_name": "provider"}},
