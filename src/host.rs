@@ -142,8 +142,8 @@ pub trait RequestHost {
     fn is_tls(&self) -> bool;
     /// Whether there is a route that takes the request.
     fn has_route(&self) -> bool;
-    /// A namespace of the dynamic metadata.
-    fn metadata(&self, namespace: &str) -> Option<Object<'_>>;
+    /// A namespace of the dynamic metadata; `reads` says of which members the value matters.
+    fn metadata(&self, namespace: &str, reads: &dyn Fn(&[u8]) -> bool) -> Option<Object<'_>>;
     /// What an earlier filter has put into the filter state, serialised.
     fn filter_state(&self, name: &str) -> Option<Vec<u8>>;
     /// What the route says about the filter; none if it says nothing or there is no route.

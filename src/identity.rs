@@ -17,6 +17,8 @@ pub use named::{ClaimHeaderValue, ListFormat};
 
 /// How long its call took: ext_authz writes this beside what the service said, and it is nobody's identity.
 const ADDED_BY_EXT_AUTHZ: &[u8] = b"ext_authz_duration";
+/// The member that says when the identity itself ends.
+pub const END_OF_IDENTITY: &str = "exp";
 
 /// One place to look for an identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,9 +84,33 @@ pub enum Step {
     Item(usize),
 }
 
+impl ClaimPath {
+    /// The members of an identity that the way can begin with.
+    pub fn first_members(&self) -> Vec<&str> {
+        match self {
+            Self::Name(name) => {
+                let heads = name.match_indices('.').filter_map(|(dot, _)| name.get(..dot));
+                heads.chain([name.as_str()]).collect()
+            }
+            Self::Steps(steps) => match steps.first() {
+                Some(Step::Member(first)) => vec![first],
+                Some(Step::Item(_)) | None => Vec::new(),
+            },
+        }
+    }
+}
+
 /// A source holds several objects where one is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ambiguous;
+
+/// What is to be found out about the user of a request.
+pub trait Wanted {
+    /// Whether an identity names somebody: it has all that is required of one.
+    fn names_somebody(&self, identity: &Identity<'_>) -> bool;
+    /// Whether a member of an identity is ever looked at.
+    fn reads(&self, member: &[u8]) -> bool;
+}
 
 /// What a search for the user of a request came to.
 pub struct Search<'a> {
@@ -102,15 +128,15 @@ pub fn search<'a, H: RequestHost>(
     host: &'a H,
     headers: &Fields<'a>,
     sources: &'a [IdentitySource],
-    names_somebody: impl Fn(&Identity<'a>) -> bool,
+    wanted: &impl Wanted,
     notice: impl Fn(usize, &'a IdentitySource, bool),
 ) -> Search<'a> {
     let mut search = Search { identity: None, incomplete: 0, ambiguous: None };
     for (place, source) in sources.iter().enumerate() {
-        let found = identity_in(host, headers, source);
+        let found = identity_in(host, headers, source, &|member| wanted.reads(member));
         notice(place, source, !matches!(found, Ok(None)));
         match found {
-            Ok(Some(identity)) if names_somebody(&identity) => {
+            Ok(Some(identity)) if wanted.names_somebody(&identity) => {
                 search.identity = Some((identity, source));
                 break;
             }
@@ -126,9 +152,10 @@ fn identity_in<'a, H: RequestHost>(
     host: &'a H,
     headers: &Fields<'a>,
     source: &'a IdentitySource,
+    reads: &dyn Fn(&[u8]) -> bool,
 ) -> Result<Option<Identity<'a>>, Ambiguous> {
     match source {
-        IdentitySource::Metadata { namespace, path } => in_metadata(host, namespace, path.as_deref()),
+        IdentitySource::Metadata { namespace, path } => in_metadata(host, namespace, path.as_deref(), reads),
         IdentitySource::FilterState(name) => Ok(in_filter_state(host, name)),
         IdentitySource::Headers(claims) => Ok(in_headers(headers, claims).and_then(Identity::from_named)),
         IdentitySource::ClientCertificate(claims) => Ok(in_certificate(host, claims).and_then(Identity::from_named)),
@@ -139,8 +166,9 @@ fn in_metadata<'a>(
     host: &'a impl RequestHost,
     namespace: &str,
     path: Option<&[String]>,
+    reads: &dyn Fn(&[u8]) -> bool,
 ) -> Result<Option<Identity<'a>>, Ambiguous> {
-    let Some(namespace) = host.metadata(namespace) else { return Ok(None) };
+    let Some(namespace) = host.metadata(namespace, reads) else { return Ok(None) };
     let object = match path {
         Some(path) => path.iter().try_fold(namespace, |object, name| as_object(object.get(name)?)),
         None => only_object(namespace)?,
@@ -215,7 +243,7 @@ impl<'a> Identity<'a> {
     /// When the identity itself ends (`exp` of the user's own token), since the epoch; at once if that cannot be read.
     #[must_use]
     pub fn expires_at(&'a self) -> Option<Duration> {
-        let end = match self.member("exp")? {
+        let end = match self.member(END_OF_IDENTITY)? {
             Value::Null => return None,
             Value::Number(seconds) => Duration::try_from_secs_f64(seconds).ok(),
             Value::String(text) => {

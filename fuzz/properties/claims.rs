@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use attestation_filter::claims::{ClaimRule, Facts, Plan, PluginClaims, RequestLine, Settings, Shed, Stamp};
 use attestation_filter::http::authority::Authority;
 use attestation_filter::http::fields::Fields;
-use attestation_filter::identity::{ClaimPath, IdentitySource, Step, search};
+use attestation_filter::identity::{ClaimPath, IdentitySource, Step, Wanted as _, search};
 use prost::Message as _;
 use prost_types::value::Kind;
 use prost_types::{Struct, Value};
@@ -24,7 +24,7 @@ const TEXTS: [&str; 5] = ["email", "name", "sid", "sub", "user"];
 const PRECISION: f64 = 1e-12;
 
 /// `envoy.config.core.v3.Metadata`.
-#[derive(prost::Message)]
+#[derive(Clone, prost::Message)]
 struct Metadata {
     #[prost(btree_map = "string, message", tag = "1")]
     namespaces: BTreeMap<String, Struct>,
@@ -35,6 +35,7 @@ pub fn claims(bytes: &[u8]) {
     is_claims(&payload(bytes), &["x", "y"]);
     let Ok(decoded) = Metadata::decode(bytes) else { return };
     let made = is_claims(&payload(&decoded.encode_to_vec()), &["x", "y"]);
+    assert_eq!(payload(&read_part(decoded.clone()).encode_to_vec()), payload(&decoded.encode_to_vec()));
     let identity = identity(&decoded);
     for name in TEXTS {
         assert_eq!(made[name], text_claim(name, identity), "{name}");
@@ -46,6 +47,18 @@ pub fn claims(bytes: &[u8]) {
         _ => None,
     });
     is_kept("y", made.get("y"), inner);
+}
+
+/// Without the members of which no claim is made.
+fn read_part(mut metadata: Metadata) -> Metadata {
+    let objects =
+        metadata.namespaces.get_mut(NAMESPACE).into_iter().flat_map(|namespace| namespace.fields.values_mut());
+    for object in objects {
+        if let Some(Kind::StructValue(object)) = &mut object.kind {
+            object.fields.retain(|name, _| PLAN.with(|plan| plan.reads(name.as_bytes())));
+        }
+    }
+    metadata
 }
 
 thread_local! {
@@ -63,9 +76,7 @@ fn payload(metadata: &[u8]) -> Vec<u8> {
     let host = FakeHost { metadata: Some(metadata.to_vec()), ..FakeHost::default() };
     let headers = Fields::default();
     let sources = [IdentitySource::jwt_authn()];
-    let found = PLAN
-        .with(|plan| search(&host, &headers, &sources, |identity| plan.names_somebody(identity), |_, _, _| {}))
-        .identity;
+    let found = PLAN.with(|plan| search(&host, &headers, &sources, &**plan, |_, _, _| {})).identity;
     let authority = Authority::parse(b"a");
     let facts = Facts {
         identity: found.as_ref().map(|(identity, _)| identity),

@@ -56,10 +56,18 @@ impl Guess {
 
 impl Kinds {
     /// The members of the namespace as Envoy has them; none if nothing is there. A member that is neither a scalar nor a list
-    /// of strings is unreadable: where another could take its place, that would be somebody else's.
-    pub(crate) fn read<'s>(&self, stream: &'s Stream<'_>, namespace: &str) -> Option<Vec<(&'s [u8], Flat<'s>)>> {
+    /// of strings is unreadable: where another could take its place, that would be somebody else's. So is one that nobody
+    /// reads: for each name that a stranger's token brings along, Envoy would log errors.
+    pub(crate) fn read<'s>(
+        &self,
+        stream: &'s Stream<'_>,
+        namespace: &str,
+        reads: &dyn Fn(&[u8]) -> bool,
+    ) -> Option<Vec<(&'s [u8], Flat<'s>)>> {
         let names = stream.metadata_names(namespace);
-        let value = |name| self.value(namespace, name, |kind| stream.metadata(namespace, name, kind));
+        let value = |name| {
+            reads(name).then(|| self.value(namespace, name, |kind| stream.metadata(namespace, name, kind))).flatten()
+        };
         let members: Vec<_> = names.into_iter().map(|name| (name, value(name).unwrap_or(Flat::Unreadable))).collect();
         (!members.is_empty()).then_some(members)
     }

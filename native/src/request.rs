@@ -76,8 +76,8 @@ impl<'a> RequestHost for HttpRequest<'a> {
     }
 
     /// Flat: scalars and lists of strings.
-    fn metadata(&self, namespace: &str) -> Option<Object<'_>> {
-        self.metadata.get(namespace, || self.kinds.read(self.stream, namespace))
+    fn metadata(&self, namespace: &str, reads: &dyn Fn(&[u8]) -> bool) -> Option<Object<'_>> {
+        self.metadata.get(namespace, || self.kinds.read(self.stream, namespace, reads))
     }
 
     fn filter_state(&self, name: &str) -> Option<Vec<u8>> {

@@ -36,8 +36,7 @@ impl<'a, H: RequestHost> Request<'a, H> {
         let notice = |place, source: &_, has_something| {
             worker.silence.note(place, (source, has_something), &worker.told, (process, fingerprint));
         };
-        let names_somebody = |identity: &_| route.plan.names_somebody(identity);
-        let found = identity::search(host, headers, &config.identity_sources, names_somebody, notice);
+        let found = identity::search(host, headers, &config.identity_sources, &route.plan, notice);
         if found.incomplete > 0 {
             process.add(Counter::IncompleteIdentities, u64::try_from(found.incomplete).unwrap_or_default());
         }

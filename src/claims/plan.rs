@@ -6,7 +6,7 @@ use super::source::{GroupsSource, Noticed, Source, TextSource, groups_source, is
 use super::value::{Constant, Resolved, write_text};
 use crate::http::authority::Authority;
 use crate::http::header_name::{HeaderName, is_field_value};
-use crate::identity::Identity;
+use crate::identity::{ClaimPath, END_OF_IDENTITY, Identity, Wanted};
 
 /// The claims of every assertion.
 const BASE_CLAIMS: [&str; 11] = ["aud", "email", "exp", "groups", "iat", "iss", "jti", "name", "sid", "sub", "user"];
@@ -20,6 +20,8 @@ pub struct Plan {
     headers: Vec<(HeaderName, Source)>,
     required: Vec<Requirement>,
     audience: Option<Audience>,
+    /// The members of an identity that are ever looked at, sorted.
+    reads: Vec<String>,
     /// How many claims can be shed.
     places: usize,
 }
@@ -88,19 +90,20 @@ impl Plan {
             .collect();
         members.extend(features.into_iter().map(|(name, source, role)| Member::new(name, source, role)));
         members.sort_unstable_by(|left, right| left.claim.cmp(&right.claim));
+        let headers = header_sources(settings, plugin);
+        let sources = members.iter().map(|member| &member.source).chain(headers.iter().map(|(_, source)| source));
+        let places = sources.flat_map(Source::places).flat_map(ClaimPath::first_members);
+        let mut reads: Vec<String> = places.chain([END_OF_IDENTITY]).map(str::to_owned).collect();
+        reads.sort_unstable();
+        reads.dedup();
         Self {
             members,
-            headers: header_sources(settings, plugin),
+            headers,
+            reads,
             required: plugin.required.iter().map(|claim| Requirement::new(claim, settings)).collect(),
             audience: settings.audience.clone(),
             places: plugin.shed.len(),
         }
-    }
-
-    /// Whether an identity names somebody: it has all that is required of one.
-    #[must_use]
-    pub fn names_somebody(&self, identity: &Identity<'_>) -> bool {
-        self.required.iter().all(|requirement| requirement.is_met(identity))
     }
 
     /// Whether a claim is made from the request's host.
@@ -231,6 +234,16 @@ impl Plan {
             };
             is_field_value(text.as_bytes()).then_some((header, text))
         })
+    }
+}
+
+impl Wanted for Plan {
+    fn names_somebody(&self, identity: &Identity<'_>) -> bool {
+        self.required.iter().all(|requirement| requirement.is_met(identity))
+    }
+
+    fn reads(&self, member: &[u8]) -> bool {
+        self.reads.binary_search_by(|name| name.as_bytes().cmp(member)).is_ok()
     }
 }
 

@@ -139,6 +139,17 @@ impl Source {
         matches!(self, Self::Host | Self::HostUri | Self::Uri { authority: true, .. })
     }
 
+    /// Where in an identity it looks.
+    pub(super) fn places(&self) -> Vec<&ClaimPath> {
+        match self {
+            Self::Text(sources) => sources.iter().flat_map(TextSource::places).collect(),
+            Self::Groups { from: GroupsSource::Claim(places), .. } | Self::Claim(places) | Self::ClaimText(places) => {
+                places.iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The claim for a request; none where it is left out.
     pub(super) fn resolve<'a>(&'a self, facts: &Facts<'a>, noticed: &mut Noticed) -> Option<Resolved<'a>> {
         Some(match self {
@@ -197,6 +208,13 @@ fn first<'a>(identity: &'a Identity<'a>, places: &[ClaimPath]) -> Option<Value<'
 }
 
 impl TextSource {
+    fn places(&self) -> &[ClaimPath] {
+        match self {
+            Self::Claim { places, .. } => places,
+            Self::Constant(_) => &[],
+        }
+    }
+
     pub(super) fn resolve<'a>(
         &'a self,
         identity: Option<&'a Identity<'a>>,

@@ -192,7 +192,7 @@ impl RequestHost for FakeHost {
         self.filter_state_before.get(name).cloned()
     }
 
-    fn metadata(&self, namespace: &str) -> Option<Object<'_>> {
+    fn metadata(&self, namespace: &str, _: &dyn Fn(&[u8]) -> bool) -> Option<Object<'_>> {
         metadata_namespace(self.metadata.as_ref()?, namespace).map(Object::Struct)
     }
 

@@ -191,7 +191,7 @@ impl RequestHost for HttpRequest<'_> {
         wire::fields(self.headers.get_or_init(|| header_map(MapType::HttpRequestHeaders)))
     }
 
-    fn metadata(&self, namespace: &str) -> Option<Object<'_>> {
+    fn metadata(&self, namespace: &str, _: &dyn Fn(&[u8]) -> bool) -> Option<Object<'_>> {
         let metadata = self.metadata.get_or_init(|| property(&["metadata"]).unwrap_or_default());
         metadata_namespace(metadata, namespace).map(Object::Struct)
     }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use harness::filters::{jwt_authn, metadata};
+use harness::filters::{jwt_authn, lua, metadata};
 use harness::idp::IdentityProvider;
 use harness::keys::{A, KID_A, X_A, Y_A};
-use harness::{ASSERTION_HEADER, Bootstrap, Envoy, HOST, Host, JWKS_PATH, Request, only_on};
+use harness::{ASSERTION_HEADER, Bootstrap, Capability, Envoy, HOST, Host, JWKS_PATH, Request, only_on};
 
 use crate::applied::lines_since;
 
@@ -242,4 +242,27 @@ fn debug_lines_name_the_source_and_no_token() {
     let debug: Vec<&str> = harness::log::ours(&log).into_iter().filter(|line| line.contains("[debug]")).collect();
     assert!(debug.iter().any(|line| line.contains("headers")), "which source won: {debug:#?}");
     assert!(!debug.iter().any(|line| line.contains(&token[..40])), "no token: {debug:#?}");
+}
+
+/// Writes a user and, for each request, an object under a name that was not there before, as a service would that passes on
+/// what is in a stranger's token.
+const PASSES_ON: &str = r#"
+function envoy_on_request(handle)
+  local metadata = handle:streamInfo():dynamicMetadata()
+  metadata:set("who", "sub", "ada")
+  metadata:set("who", "extra-" .. (handle:headers():get("x-number") or "0"), {a = 1})
+end
+"#;
+
+#[test]
+fn metadata_that_nobody_reads_leaves_no_line() {
+    if Capability::FlatMetadata.is_lacking() {
+        return;
+    }
+    let sources = json!([{"metadata": {"namespace": "who", "path": []}}]);
+    let envoy = Bootstrap::new(json!({"signing_key": A, "identity_sources": sources})).filter(lua(PASSES_ON)).start();
+    assert_eq!(envoy.attest(&Request::get("/")).claim("sub"), "ada");
+    let mark = envoy.log().len();
+    send_many(&envoy, &[Request::get("/")], MANY);
+    assert_eq!(envoy.log_since(mark), "", "{MANY} requests, each with a member of its own");
 }
