@@ -286,7 +286,8 @@ impl Attester {
         let facts = request.facts(&assertion.stamp);
         Earlier::keep(request.host, &self.kept_as, &assertion.stamp.token_id, facts.actor);
         let claim_headers = request.route.plan.headers(&facts);
-        let mut set: Vec<_> = claim_headers.map(|(header, text)| (header.as_str().to_owned(), text)).collect();
+        let mut set: Vec<_> =
+            claim_headers.into_iter().map(|(header, text)| (header.as_str().to_owned(), text)).collect();
         let value = match self.config.assertion_prefix.as_str() {
             "" => assertion.token,
             prefix => format!("{prefix}{}", assertion.token),

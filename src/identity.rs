@@ -85,17 +85,13 @@ pub enum Step {
 }
 
 impl ClaimPath {
-    /// The members of an identity that the way can begin with.
-    pub fn first_members(&self) -> Vec<&str> {
+    /// Whether the way can begin with this member of an identity.
+    pub fn begins_with(&self, member: &[u8]) -> bool {
         match self {
             Self::Name(name) => {
-                let heads = name.match_indices('.').filter_map(|(dot, _)| name.get(..dot));
-                heads.chain([name.as_str()]).collect()
+                name.as_bytes().strip_prefix(member).is_some_and(|rest| matches!(rest.first(), None | Some(b'.')))
             }
-            Self::Steps(steps) => match steps.first() {
-                Some(Step::Member(first)) => vec![first],
-                Some(Step::Item(_)) | None => Vec::new(),
-            },
+            Self::Steps(steps) => matches!(steps.first(), Some(Step::Member(first)) if first.as_bytes() == member),
         }
     }
 }

@@ -1,12 +1,17 @@
 //! Which claims there are, and where each comes from.
 
+mod header;
+mod member;
+
 use super::facts::{Facts, Payload, Shed};
 use super::settings::{Audience, Binding, PluginClaims, Settings};
 use super::source::{GroupsSource, Noticed, Source, TextSource, groups_source, issuer_uri, source, text_sources};
-use super::value::{Constant, Resolved, write_text};
+use super::value::{Constant, Resolved};
 use crate::http::authority::Authority;
-use crate::http::header_name::{HeaderName, is_field_value};
-use crate::identity::{ClaimPath, END_OF_IDENTITY, Identity, Wanted};
+use crate::http::header_name::HeaderName;
+use crate::identity::{END_OF_IDENTITY, Identity, Wanted};
+use header::Header;
+use member::{Member, Role, Written};
 
 /// The claims of every assertion.
 const BASE_CLAIMS: [&str; 11] = ["aud", "email", "exp", "groups", "iat", "iss", "jti", "name", "sid", "sub", "user"];
@@ -17,33 +22,11 @@ const OF_THE_ASSERTION: [&str; 5] = ["aud", "exp", "iat", "iss", "jti"];
 #[derive(Debug)]
 pub struct Plan {
     members: Vec<Member>,
-    headers: Vec<(HeaderName, Source)>,
+    headers: Vec<Header>,
     required: Vec<Requirement>,
     audience: Option<Audience>,
-    /// The members of an identity that are ever looked at, sorted.
-    reads: Vec<String>,
     /// How many claims can be shed.
     places: usize,
-}
-
-#[derive(Debug)]
-struct Member {
-    claim: String,
-    /// The claim's name as JSON, with its colon.
-    name: Vec<u8>,
-    source: Source,
-    role: Role,
-}
-
-/// What a claim is when claims are shed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// Always there.
-    Fixed,
-    /// Left out, or empty for groups, where this place is shed.
-    Sheddable(usize),
-    /// Tells that this place is shed.
-    Marker(usize),
 }
 
 /// What an identity must have to be one.
@@ -90,16 +73,12 @@ impl Plan {
             .collect();
         members.extend(features.into_iter().map(|(name, source, role)| Member::new(name, source, role)));
         members.sort_unstable_by(|left, right| left.claim.cmp(&right.claim));
-        let headers = header_sources(settings, plugin);
-        let sources = members.iter().map(|member| &member.source).chain(headers.iter().map(|(_, source)| source));
-        let places = sources.flat_map(Source::places).flat_map(ClaimPath::first_members);
-        let mut reads: Vec<String> = places.chain([END_OF_IDENTITY]).map(str::to_owned).collect();
-        reads.sort_unstable();
-        reads.dedup();
+        let twins = member::twins(members.iter().map(|member| &member.source));
+        members.iter_mut().zip(twins).for_each(|(member, twin)| member.twin = twin);
+        let headers = header::headers(settings, plugin);
         Self {
             members,
             headers,
-            reads,
             required: plugin.required.iter().map(|claim| Requirement::new(claim, settings)).collect(),
             audience: settings.audience.clone(),
             places: plugin.shed.len(),
@@ -137,28 +116,34 @@ impl Plan {
     /// The claims for a request, without those that are shed.
     #[must_use]
     pub fn payload<'a>(&'a self, facts: &Facts<'a>, shed: Shed) -> Payload<'a> {
-        self.payload_of(self.members.iter(), facts, shed)
+        self.payload_of(|_| true, facts, shed)
     }
 
     /// What an assertion would say of the user.
     #[must_use]
     pub fn user<'a>(&'a self, facts: &Facts<'a>) -> Payload<'a> {
-        let of_the_user = self.members.iter().filter(|member| !OF_THE_ASSERTION.contains(&member.claim.as_str()));
-        self.payload_of(of_the_user, facts, Shed::default())
+        self.payload_of(|member| !OF_THE_ASSERTION.contains(&member.claim.as_str()), facts, Shed::default())
     }
 
-    fn payload_of<'a>(&self, members: impl Iterator<Item = &'a Member>, facts: &Facts<'a>, shed: Shed) -> Payload<'a> {
+    fn payload_of<'a>(&'a self, has: fn(&Member) -> bool, facts: &Facts<'a>, shed: Shed) -> Payload<'a> {
         let mut payload = Payload { json: Vec::with_capacity(512), groups_removed: 0, left_out: Vec::new() };
+        let mut written = Vec::with_capacity(self.members.len());
         payload.json.push(b'{');
-        for member in members {
+        for member in &self.members {
             let before = payload.json.len();
-            if before > 1 {
-                payload.json.push(b',');
-            }
             let mut noticed = Noticed::default();
-            if !member.write(facts, shed, &mut payload.json, &mut noticed) {
+            let outcome = if has(member) {
+                if before > 1 {
+                    payload.json.push(b',');
+                }
+                member.write(&written, facts, shed, &mut payload.json, &mut noticed)
+            } else {
+                Written::Not
+            };
+            if !matches!(outcome, Written::At(_)) {
                 payload.json.truncate(before);
             }
+            written.push(outcome);
             payload.groups_removed += noticed.groups_removed;
             if noticed.left_out {
                 payload.left_out.push(&member.claim);
@@ -202,8 +187,10 @@ impl Plan {
     fn bytes_at(&self, place: usize, facts: &Facts<'_>) -> usize {
         let written = |member: &Member, shed: Shed| {
             let mut json = Vec::new();
-            let there = member.write(facts, shed, &mut json, &mut Noticed::default());
-            if there { json.len() + ",".len() } else { 0 }
+            match member.write(&[], facts, shed, &mut json, &mut Noticed::default()) {
+                Written::At(_) => json.len() + ",".len(),
+                Written::Not | Written::Failed => 0,
+            }
         };
         let members = self.members.iter().filter(|member| member.role == Role::Sheddable(place));
         let without = Shed::default().with(place);
@@ -226,14 +213,15 @@ impl Plan {
 
     /// The unsigned claim headers for a request; a claim that is missing makes an empty one, and one that no header
     /// can hold makes none.
-    pub fn headers(&self, facts: &Facts<'_>) -> impl Iterator<Item = (&HeaderName, String)> {
-        self.headers.iter().filter_map(|(header, source)| {
-            let text = match source.resolve(facts, &mut Noticed::default()) {
-                Some(value) => value.header_text().ok()?,
-                None => String::new(),
-            };
-            is_field_value(text.as_bytes()).then_some((header, text))
-        })
+    pub fn headers(&self, facts: &Facts<'_>) -> Vec<(&HeaderName, String)> {
+        let mut texts: Vec<Option<String>> = Vec::with_capacity(self.headers.len());
+        for header in &self.headers {
+            texts.push(match header.twin.and_then(|twin| texts.get(twin)) {
+                Some(text) => text.clone(),
+                None => header.text(facts),
+            });
+        }
+        self.headers.iter().zip(texts).filter_map(|(header, text)| Some((&header.name, text?))).collect()
     }
 }
 
@@ -243,36 +231,9 @@ impl Wanted for Plan {
     }
 
     fn reads(&self, member: &[u8]) -> bool {
-        self.reads.binary_search_by(|name| name.as_bytes().cmp(member)).is_ok()
-    }
-}
-
-impl Member {
-    fn new(claim: String, source: Source, role: Role) -> Self {
-        let mut name = Vec::new();
-        write_text(&claim, &mut name);
-        name.push(b':');
-        Self { claim, name, source, role }
-    }
-
-    /// Appends the member; false where it is left out, and then what was appended is of no use.
-    fn write(&self, facts: &Facts<'_>, shed: Shed, json: &mut Vec<u8>, noticed: &mut Noticed) -> bool {
-        let is_shed = match self.role {
-            Role::Fixed => false,
-            Role::Sheddable(place) => shed.has(place),
-            Role::Marker(place) if shed.has(place) => false,
-            Role::Marker(_) => return false,
-        };
-        let value = match &self.source {
-            Source::Groups { .. } if is_shed => Some(Resolved::Texts(Vec::new())),
-            _ if is_shed => None,
-            source => source.resolve(facts, noticed),
-        };
-        let Some(value) = value else { return false };
-        json.extend_from_slice(&self.name);
-        let written = value.write_json(json);
-        noticed.left_out |= written.is_err();
-        written.is_ok()
+        member == END_OF_IDENTITY.as_bytes()
+            || self.members.iter().any(|claim| claim.source.reads(member))
+            || self.headers.iter().any(|header| header.source.reads(member))
     }
 }
 
@@ -293,12 +254,4 @@ fn feature_claims(plugin: &PluginClaims) -> Vec<(String, Source, Role)> {
         (format!("{name}_truncated"), Source::Constant(Constant::new(&true.into())), Role::Marker(place))
     };
     on.chain(plugin.shed.iter().enumerate().map(marker)).collect()
-}
-
-fn header_sources(settings: &Settings, plugin: &PluginClaims) -> Vec<(HeaderName, Source)> {
-    let header_source = |claim: &str| {
-        let feature = feature_claims(plugin).into_iter().find(|(name, _, role)| name == claim && *role == Role::Fixed);
-        feature.map_or_else(|| source(claim, settings, plugin), |(_, source, _)| source)
-    };
-    plugin.headers.iter().map(|header| (header.header.clone(), header_source(&header.claim))).collect()
 }

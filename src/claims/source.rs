@@ -9,7 +9,7 @@ use crate::http::authority::Authority;
 use crate::identity::{ClaimPath, Identity, Step};
 use crate::value::Value;
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Source {
     Constant(Constant),
     Host,
@@ -40,7 +40,7 @@ pub(super) enum Source {
 /// Places in the identity, the first of which that has something counts.
 type Places = Vec<ClaimPath>;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum TextSource {
     Claim {
         places: Places,
@@ -50,7 +50,7 @@ pub(super) enum TextSource {
     Constant(String),
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum GroupsSource {
     Claim(Places),
     Constant(Vec<String>),
@@ -139,14 +139,18 @@ impl Source {
         matches!(self, Self::Host | Self::HostUri | Self::Uri { authority: true, .. })
     }
 
-    /// Where in an identity it looks.
-    pub(super) fn places(&self) -> Vec<&ClaimPath> {
+    /// Whether it looks at this member of an identity.
+    pub(super) fn reads(&self, member: &[u8]) -> bool {
+        let begin_with = |places: &Places| places.iter().any(|place| place.begins_with(member));
         match self {
-            Self::Text(sources) => sources.iter().flat_map(TextSource::places).collect(),
+            Self::Text(sources) => sources.iter().any(|source| match source {
+                TextSource::Claim { places, .. } => begin_with(places),
+                TextSource::Constant(_) => false,
+            }),
             Self::Groups { from: GroupsSource::Claim(places), .. } | Self::Claim(places) | Self::ClaimText(places) => {
-                places.iter().collect()
+                begin_with(places)
             }
-            _ => Vec::new(),
+            _ => false,
         }
     }
 
@@ -173,13 +177,7 @@ impl Source {
                 Resolved::Texts(groups)
             }
             Self::Claim(places) => Resolved::Value(first(facts.identity?, places)?),
-            Self::ClaimText(places) => match Resolved::Value(first(facts.identity?, places)?).header_text() {
-                Ok(text) => Resolved::Text(text.into()),
-                Err(_) => {
-                    noticed.left_out = true;
-                    return None;
-                }
-            },
+            Self::ClaimText(places) => Resolved::ValueText(first(facts.identity?, places)?),
             Self::Method => Resolved::Text(facts.request.method.into()),
             Self::Uri { authority, path } => {
                 let host = facts.authority.filter(|_| *authority);
@@ -208,13 +206,6 @@ fn first<'a>(identity: &'a Identity<'a>, places: &[ClaimPath]) -> Option<Value<'
 }
 
 impl TextSource {
-    fn places(&self) -> &[ClaimPath] {
-        match self {
-            Self::Claim { places, .. } => places,
-            Self::Constant(_) => &[],
-        }
-    }
-
     pub(super) fn resolve<'a>(
         &'a self,
         identity: Option<&'a Identity<'a>>,

@@ -16,6 +16,8 @@ pub(super) enum Resolved<'a> {
     Texts(Vec<Cow<'a, str>>),
     Integer(u64),
     Value(Value<'a>),
+    /// The value as one text.
+    ValueText(Value<'a>),
     Constant(&'a Constant),
     Json(&'a str),
 }
@@ -66,6 +68,7 @@ impl Resolved<'_> {
             Self::Constant(constant) => out.extend_from_slice(constant.json.as_bytes()),
             Self::Json(json) => out.extend_from_slice(json.as_bytes()),
             Self::Value(value) => return write_value(*value, MAX_DEPTH, out),
+            Self::ValueText(value) => write_text(&joined(*value)?, out),
         }
         Ok(())
     }
@@ -78,8 +81,7 @@ impl Resolved<'_> {
             Self::Integer(number) => number.to_string(),
             Self::Constant(constant) => constant.text.clone(),
             Self::Json(json) => (*json).to_owned(),
-            Self::Value(Value::List(list)) => list.items().map(value_text).collect::<Result<Vec<_>, _>>()?.join(","),
-            Self::Value(value) => value_text(*value)?,
+            Self::Value(value) | Self::ValueText(value) => joined(*value)?,
         })
     }
 }
@@ -94,21 +96,49 @@ pub(super) fn text(value: Value<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-fn value_text(value: Value<'_>) -> Result<String, Unrepresentable> {
+/// The items of a list with commas between them, or the text of what is no list.
+fn joined(value: Value<'_>) -> Result<String, Unrepresentable> {
+    let mut text = Vec::new();
     match value {
-        Value::Null => Ok(String::new()),
-        Value::String(bytes) => str::from_utf8(bytes).map(str::to_owned).map_err(|_| Unrepresentable),
-        other => {
-            let mut json = Vec::new();
-            write_value(other, MAX_DEPTH, &mut json)?;
-            String::from_utf8(json).map_err(|_| Unrepresentable)
+        Value::List(list) => {
+            for (index, item) in list.items().enumerate() {
+                if index > 0 {
+                    text.push(b',');
+                }
+                append_text(item, &mut text)?;
+            }
         }
+        other => append_text(other, &mut text)?,
     }
+    String::from_utf8(text).map_err(|_| Unrepresentable)
+}
+
+fn append_text(value: Value<'_>, text: &mut Vec<u8>) -> Result<(), Unrepresentable> {
+    match value {
+        Value::Null => {}
+        Value::String(bytes) => text.extend_from_slice(bytes),
+        other => write_value(other, MAX_DEPTH, text)?,
+    }
+    Ok(())
 }
 
 /// A number as a claim has it; none for a whole one that may have been another before it became a double.
 fn claim_number(number: f64) -> Option<String> {
-    if number.fract() == 0.0 && number.abs() > MAX_SAFE_INTEGER { None } else { json_number(number) }
+    let mut text = Vec::new();
+    write_number(number, &mut text).ok()?;
+    String::from_utf8(text).ok()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the number is whole and its size has been checked")]
+fn write_number(number: f64, out: &mut Vec<u8>) -> Result<(), Unrepresentable> {
+    if number.fract() != 0.0 || number.abs() > MAX_SAFE_INTEGER {
+        let text = Some(number).filter(|number| number.fract() != 0.0).and_then(json_number);
+        out.extend_from_slice(text.ok_or(Unrepresentable)?.as_bytes());
+        return Ok(());
+    }
+    // A list can have tens of thousands of these, and many claims can be made of it.
+    out.extend_from_slice(itoa::Buffer::new().format(number as i64).as_bytes());
+    Ok(())
 }
 
 /// Whether a double holds this number exactly, and no other becomes the same.
@@ -159,7 +189,7 @@ fn write_value(value: Value<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), 
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(bool) => out.extend_from_slice(if bool { b"true" } else { b"false" }),
-        Value::Number(number) => out.extend_from_slice(claim_number(number).ok_or(Unrepresentable)?.as_bytes()),
+        Value::Number(number) => write_number(number, out)?,
         Value::String(bytes) => write_text(str::from_utf8(bytes).map_err(|_| Unrepresentable)?, out),
         Value::Object(object) => write_object(object, depth.checked_sub(1).ok_or(Unrepresentable)?, out)?,
         Value::List(list) => write_list(list, depth.checked_sub(1).ok_or(Unrepresentable)?, out)?,

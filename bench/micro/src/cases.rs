@@ -27,6 +27,8 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("reused", || (json!({"reuse": "60s"}), request("/").with_metadata(&identity(5)))),
     ("signed in Wasm", || (json!({"signer": "wasm"}), request("/").with_metadata(&identity(5)))),
     ("64 claims of 48 kB shed", all_shed),
+    ("64 text claims of 48 kB shed", texts_shed),
+    ("60 headers of 48 kB", long_headers),
     ("forged actor of RSA-4096", forged_actor),
     ("keyset", || (json!({}), request("/.well-known/pomerium/jwks.json"))),
 ];
@@ -41,7 +43,7 @@ pub(crate) fn run(name: &str, requests: u64) {
     let worker = attester.worker();
     for _ in 0..requests {
         match black_box(attester.on_request(&worker, black_box(&request))) {
-            Decision::Forward(changes) => assert_eq!(changes.set.len(), 1),
+            Decision::Forward(changes) => assert!(!changes.set.is_empty()),
             Decision::Respond(response) => assert!(matches!(response.status, 200 | 401)),
             Decision::Wait => panic!("there is a key"),
         }
@@ -97,6 +99,25 @@ fn all_shed() -> (Json, FakeHost) {
     let config = json!({"claims": claims, "shed": names, "max_assertion_bytes": 4000});
     let identity = json!({"envoy.filters.http.jwt_authn": {"payload": {"sub": "ann", "big": big}}});
     (config, request("/").with_metadata(&identity))
+}
+
+/// The same of texts that are made of many numbers.
+fn texts_shed() -> (Json, FakeHost) {
+    let (mut config, _) = all_shed();
+    config["claim_values"] = "text".into();
+    (config, with_many_numbers())
+}
+
+/// One long list in many headers.
+fn long_headers() -> (Json, FakeHost) {
+    let headers: serde_json::Map<String, Json> =
+        (0..60).map(|number| (format!("x-number-{number}"), "big".into())).collect();
+    (json!({ "jwt_claims_headers": headers }), with_many_numbers())
+}
+
+fn with_many_numbers() -> FakeHost {
+    let payload = json!({"sub": "ann", "big": vec![1; 24_000]});
+    request("/").with_metadata(&json!({"envoy.filters.http.jwt_authn": {"payload": payload}}))
 }
 
 /// The most that a client can have the filter do with an assertion of its own: all is right but the signature.
