@@ -104,6 +104,17 @@ fn no_spelling_of_a_forged_header_arrives() {
 }
 
 #[test]
+fn no_route_is_chosen_by_a_forged_header() {
+    let names = ["x-pomerium-jwt-assertion", "x_pomerium_jwt.assertion-for", "x-pomerium-claim-groups", "x-email"];
+    for name in names {
+        let matches = json!({"prefix": "/", "headers": [{"name": name, "present_match": true}]});
+        let forbidden = json!({"match": matches, "direct_response": {"status": 418}});
+        let envoy = start(shipped().route(forbidden));
+        assert_eq!(envoy.send(&Request::get("/healthz").header(name, "forged")).status, 200, "{name}");
+    }
+}
+
+#[test]
 fn a_forged_assertion_removed_early_is_counted() {
     let envoy = start(shipped());
     let counted = |name: &str| {

@@ -158,17 +158,6 @@ pub fn http2_cluster(name: &str, port: u16) -> Value {
     cluster
 }
 
-/// The extension that changes headers before a route is chosen, with no changes yet.
-pub fn early_header_mutation() -> Value {
-    json!({
-        "name": "envoy.http.early_header_mutation.header_mutation",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-            "mutations": [],
-        },
-    })
-}
-
 fn router() -> Value {
     json!({
         "name": "envoy.filters.http.router",

@@ -111,11 +111,7 @@ impl Shipped {
 
     /// Changes headers before a route is chosen, before all that is changed there.
     pub fn early(mut self, mutation: Value) -> Self {
-        let extensions = &mut self.manager()["early_header_mutation_extensions"];
-        if extensions.is_null() {
-            *extensions = json!([listener::early_header_mutation()]);
-        }
-        let mutations = &mut extensions[0]["typed_config"]["mutations"];
+        let mutations = &mut self.manager()["early_header_mutation_extensions"][0]["typed_config"]["mutations"];
         mutations.as_array_mut().expect("mutations").insert(0, mutation);
         self
     }

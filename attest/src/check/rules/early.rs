@@ -16,8 +16,7 @@ const STRIPPED: [&str; 2] = ["x-pomerium-jwt-assertion-for", "x-pomerium-claim-g
 
 pub(super) fn removal(context: &Context<'_>, found: &mut Findings) {
     let (ours, Ok(config)) = (context.ours, &context.ours.config) else { return };
-    // The native module has the settings of the route that is really taken.
-    if !ours.is_wasm() || ours.chain.is_upstream {
+    if ours.chain.is_upstream {
         return;
     }
     let manager = ours.chain.manager;

@@ -67,6 +67,7 @@ const CHANGES: &[Change] = &[
     ),
     ("exempt-by-prefix", LOGIN, "- match: {path: /.well-known/pomerium}", "- match: {prefix: /.well-known/pomerium}"),
     ("no-early-removal", WASM, "early_header_mutation_extensions:", "original_ip_detection_extensions:"),
+    ("no-early-removal", NATIVE, "early_header_mutation_extensions:", "original_ip_detection_extensions:"),
     (
         "early-removal-misses",
         WASM,

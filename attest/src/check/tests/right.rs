@@ -110,14 +110,7 @@ impl Right {
                 let before = if self.native { "          - name: attestation\n" } else { RESOLVER_START };
                 *text = text.replacen(before, &format!("{EXT_AUTHZ}{before}"), 1);
                 let remove = "              - remove: x-auth-user\n";
-                *text = if self.native {
-                    let early = format!(
-                        "          early_header_mutation_extensions:\n          - name: early\n            typed_config:\n              \"@type\": type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation\n              mutations:\n{remove}          normalize_path: true\n"
-                    );
-                    text.replacen("          normalize_path: true\n", &early, 1)
-                } else {
-                    text.replacen("              mutations:\n", &format!("              mutations:\n{remove}"), 1)
-                };
+                *text = text.replacen("              mutations:\n", &format!("              mutations:\n{remove}"), 1);
                 Some("identity_sources: [{headers: {sub: x-auth-user}}]".into())
             }
             Source::Certificate => {
