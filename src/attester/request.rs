@@ -134,7 +134,10 @@ fn line<'a>(headers: &Fields<'a>, is_tls: bool) -> RequestLine<'a> {
 }
 
 /// `https` on an encrypted connection, whatever the client says; else the scheme that Envoy believes: that of a trusted
-/// proxy before it.
+/// proxy before it. An HTTP/2 client's own `:scheme` is none of that.
 pub(super) fn scheme(headers: &Fields<'_>, is_tls: bool) -> &'static str {
-    if !is_tls && headers.first(":scheme").eq_ignore_ascii_case(b"http") { "http" } else { "https" }
+    let is = |name, scheme: &[u8]| headers.first(name).eq_ignore_ascii_case(scheme);
+    let is_believed = |scheme| is("x-forwarded-proto", scheme);
+    let is_clear = is_believed(b"http") || (!is_believed(b"https") && is(":scheme", b"http"));
+    if !is_tls && is_clear { "http" } else { "https" }
 }

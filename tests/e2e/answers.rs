@@ -183,6 +183,11 @@ fn jwks_uri_has_envoys_scheme_without_tls() {
         assert_eq!(scheme(&envoy.get(DISCOVERY_PATH)), "http", "edge {is_edge}");
         let forwarded = Request::get(DISCOVERY_PATH).header("x-forwarded-proto", "https");
         assert_eq!(scheme(&envoy.send(&forwarded)), expected, "edge {is_edge}");
+        for claimed in ["http", "https"] {
+            let mut client = Http2Client::connect(envoy.address()).claiming(claimed);
+            assert_eq!(scheme(&client.send(&Request::get(DISCOVERY_PATH))), "http", "edge {is_edge}, {claimed}");
+            assert_eq!(scheme(&client.send(&forwarded)), expected, "edge {is_edge}, {claimed}");
+        }
     }
 }
 
