@@ -329,6 +329,10 @@ impl Attester {
         let scheme = request::scheme(headers, host.is_tls());
         let jwks_uri = format!("{scheme}://{}{}", authority.as_str(), self.config.jwks_path);
         let document = match endpoint {
+            // A route's issuer can be another than the plugin's.
+            Endpoint::OpenId if !endpoint::is_discoverable(&issuer) => {
+                return Ok(Response::refusal(404, "attestation_no_openid", "the issuer of this route is no URL"));
+            }
             Endpoint::OpenId => {
                 endpoint::openid_configuration(&issuer, &jwks_uri, &authority, builder.keyring.algorithms())
             }

@@ -171,13 +171,10 @@ impl Config {
         Ok(())
     }
 
-    /// OpenID Connect Discovery has clients compare the issuer with the URL that they asked (section 4.3).
     fn check_openid(&self) -> Result<(), ConfigError> {
         let issuer = self.settings.issuer.as_deref();
         let is_url = match issuer {
-            Some(issuer) => ["https://", "http://"].iter().any(|scheme| {
-                issuer.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && !rest.contains(['?', '#', ' ']))
-            }),
+            Some(issuer) => endpoint::is_discoverable(issuer),
             None => self.settings.issuer_format == IssuerFormat::Uri,
         };
         if !self.openid_configuration || is_url {

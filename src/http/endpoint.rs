@@ -188,6 +188,14 @@ pub fn discovery(issuer: &str, jwks_uri: &str) -> Document {
     Document::new(json!({"issuer": issuer, "jwks_uri": jwks_uri}).to_string())
 }
 
+/// Whether clients of OpenID Connect Discovery take the issuer: they compare it with the URL that they asked (section 4.3).
+#[must_use]
+pub fn is_discoverable(issuer: &str) -> bool {
+    ["https://", "http://"].iter().any(|scheme| {
+        issuer.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && !rest.contains(['?', '#', ' ']))
+    })
+}
+
 /// The same, with what else OpenID Connect Discovery requires (section 3).
 #[must_use]
 pub fn openid_configuration(issuer: &str, jwks_uri: &str, host: &Authority, algorithms: &[&str]) -> Document {

@@ -282,6 +282,20 @@ fn openid_configuration_has_what_discovery_requires() {
 }
 
 #[test]
+fn openid_configuration_of_a_route_without_a_url_is_not_there() {
+    let route = json!({
+        "match": {"prefix": "/"},
+        "metadata": {"filter_metadata": {"attestation": {"jwt_issuer_format": "hostOnly"}}},
+        "route": {"cluster": "upstream"},
+    });
+    let configuration = json!({"signing_key": A, "openid_configuration": true, "jwt_issuer_format": "uri"});
+    let envoy = Bootstrap::new(configuration).route(route).start();
+    assert_eq!(envoy.attest(&Request::get("/")).claim("iss"), HOST);
+    assert_eq!(envoy.get(OPENID_PATH).status, 404, "no client takes an issuer that is no URL");
+    assert_eq!(envoy.get(DISCOVERY_PATH).json()["issuer"], HOST);
+}
+
+#[test]
 fn openid_configuration_names_an_assertions_issuer() {
     let envoy = Bootstrap::new(json!({
         "signing_key": A,
