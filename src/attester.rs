@@ -13,7 +13,7 @@ mod told;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::claims::OnMissingIdentity;
+use crate::claims::{OnMissingIdentity, Stamp};
 use crate::config::{Config, ConfigError};
 use crate::host::{Counter, ProcessHost, RequestHost};
 use crate::http::authority::Authority;
@@ -281,8 +281,7 @@ impl Attester {
         if request.is_anonymous() {
             request.host.process().add(Counter::Anonymous, 1);
         }
-        request.host.set_filter_state(JTI, &assertion.stamp.token_id);
-        request.host.set_filter_state(KID, builder.keyring.signer().kid());
+        tell_access_log(request.host, &assertion.stamp, builder.keyring);
         let facts = request.facts(&assertion.stamp);
         Earlier::keep(request.host, &self.kept_as, &assertion.stamp.token_id, facts.actor);
         let claim_headers = request.route.plan.headers(&facts);
@@ -360,12 +359,17 @@ impl Attester {
             return Err(Refusal::MissingIdentity);
         }
         let request = request.complete(&self.config, None)?;
-        let assertion = builder.new_assertion(&request, None)?;
         let (content_type, details, body) = match endpoint {
             Endpoint::User => {
-                ("application/json", "attestation_user", route.plan.user(&request.facts(&assertion.stamp)).json)
+                let stamp = Stamp::default();
+                let user = route.plan.user(&request.facts(&stamp));
+                ("application/json", "attestation_user", user.json)
             }
-            _ => ("application/jwt", "attestation_jwt", assertion.token.into_bytes()),
+            _ => {
+                let assertion = builder.new_assertion(&request, None)?;
+                tell_access_log(host, &assertion.stamp, builder.keyring);
+                ("application/jwt", "attestation_jwt", assertion.token.into_bytes())
+            }
         };
         Ok(Response::new(200, details, body)
             .with("content-type", content_type)
@@ -377,6 +381,12 @@ impl Attester {
         let defaults = RouteDefaults { config: &self.config, route: &self.default_route, told: &worker.told };
         worker.seen_routes.current(&defaults, host)
     }
+}
+
+/// Has access logs find an assertion.
+fn tell_access_log(host: &impl RequestHost, stamp: &Stamp, keyring: &ActiveKeyring) {
+    host.set_filter_state(JTI, &stamp.token_id);
+    host.set_filter_state(KID, keyring.signer().kid());
 }
 
 fn count_spoofs(host: &impl ProcessHost, number: usize) {

@@ -54,7 +54,8 @@ fn the_access_log_names_the_assertion() {
     {
         assert!(README.contains(&variable), "the README shows the {format}");
     }
-    let envoy = Bootstrap::new(json!({"signing_key": A, "identity_sources": from_headers()}))
+    let configuration = json!({"signing_key": A, "identity_sources": from_headers(), "user_endpoints": true});
+    let envoy = Bootstrap::new(configuration)
         .http(access_log())
         .route(route("/skip", &json!({"on_missing_identity": "skip"})))
         .route(route("/deny", &json!({"on_missing_identity": "deny"})))
@@ -75,6 +76,15 @@ fn the_access_log_names_the_assertion() {
     }
     client.send(&Request::get("/bad-host").host("a:b:c"));
     assert_eq!(logged_access(&envoy, "/bad-host"), ("-".into(), "-".into()));
+    if !Capability::NamelessRoutes.is_lacking() {
+        let handed_out = Assertion::read(&envoy.send(&user("/.pomerium/jwt")).text());
+        let expected = (handed_out.claim("jti").as_str().unwrap().to_owned(), KID_A.to_owned());
+        assert_eq!(logged_access(&envoy, "/.pomerium/jwt"), expected, "a user has it in hand");
+        let signed = envoy.stat(&format!("signed_by_kid.{KID_A}"));
+        envoy.send(&user("/.pomerium/user"));
+        assert_eq!(logged_access(&envoy, "/.pomerium/user"), ("-".into(), "-".into()), "nothing is signed");
+        assert_eq!(envoy.stat(&format!("signed_by_kid.{KID_A}")), signed);
+    }
 }
 
 #[test]
