@@ -1,7 +1,8 @@
 //! Files that a user names, read with a limit; `-` is standard input.
 
-use std::fs::File;
+use std::fs::{self, File, FileType};
 use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 use thiserror::Error;
@@ -17,6 +18,8 @@ pub(crate) enum InputError {
     Missing,
     #[error("it is a directory")]
     Directory,
+    #[error("it is {0}, not a regular file")]
+    NotRegular(&'static str),
     #[error("it has more than {MAX_BYTES} bytes")]
     TooBig,
     #[error("{0}")]
@@ -31,6 +34,32 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputError> {
     if is_standard_input(path) {
         return read_all(io::stdin().lock());
     }
+    read_named(path)
+}
+
+/// The whole of a regular file. Anything else is not even opened: to open a FIFO waits for somebody who writes to it.
+///
+/// # Errors
+/// An [`InputError`].
+pub(crate) fn read_regular(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputError> {
+    let kind = fs::metadata(path).map_err(|error| InputError::of(&error))?.file_type();
+    match other_than_regular(kind) {
+        Some(what) => Err(InputError::NotRegular(what)),
+        None => read_named(path),
+    }
+}
+
+/// What something is that is neither a regular file nor a directory.
+pub(crate) fn other_than_regular(kind: FileType) -> Option<&'static str> {
+    match kind {
+        kind if kind.is_file() || kind.is_dir() => None,
+        kind if kind.is_fifo() => Some("a FIFO"),
+        kind if kind.is_socket() => Some("a socket"),
+        _ => Some("a device"),
+    }
+}
+
+fn read_named(path: &Path) -> Result<Zeroizing<Vec<u8>>, InputError> {
     let file = File::open(path).map_err(|error| InputError::of(&error))?;
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return Err(InputError::Directory);

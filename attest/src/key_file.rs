@@ -13,15 +13,28 @@ use crate::input::{self, InputError};
 /// # Errors
 /// When it cannot be read, or is too big to be one.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    input::read(path).map_err(|error| unreadable(path, error))
+}
+
+/// The text of a key file that will be replaced.
+///
+/// # Errors
+/// As [`read`], and when it is no regular file.
+pub(crate) fn read_replaceable(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    input::read_regular(path).map_err(|error| unreadable(path, error))
+}
+
+fn unreadable(path: &Path, error: InputError) -> anyhow::Error {
     let shown = input::shown(path);
-    input::read(path).map_err(|error| match error {
+    match error {
         InputError::Missing => {
             anyhow!("cannot read {shown}: {error}; a new key is made with: attest keygen -o {shown}")
         }
         InputError::Directory => anyhow!("{shown} is a directory; name the key file in it"),
         InputError::TooBig => anyhow!("{shown} is no key file: {error}"),
+        InputError::NotRegular(what) => anyhow!("{shown} is {what}; a rotation needs a regular file, to replace it"),
         InputError::Other(_) => anyhow!("cannot read {shown}: {error}; run this as its owner or as root"),
-    })
+    }
 }
 
 /// The blocks of a text, read as the filter reads them.

@@ -1,5 +1,6 @@
 //! `attest keygen`: a new signing key.
 
+use std::fs::FileType;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -81,7 +82,16 @@ fn cannot_write(path: &Path, error: io::Error) -> anyhow::Error {
 
 fn taken(path: &Path) -> anyhow::Error {
     let shown = path.display();
-    anyhow!(
-        "{shown} exists, and a key is never overwritten; choose another name, or add a key to it with: attest rotate stage {shown}"
-    )
+    let kind = path.metadata().map(|metadata| metadata.file_type());
+    if kind.as_ref().is_ok_and(FileType::is_dir) {
+        return anyhow!("{shown} is a directory; name a file in it that does not exist yet");
+    }
+    match kind.ok().and_then(input::other_than_regular) {
+        Some(what) => {
+            anyhow!("{shown} is {what}; name a new file, or leave it out: without -o the key goes to standard output")
+        }
+        None => anyhow!(
+            "{shown} exists, and a key is never overwritten; choose another name, or add a key to it with: attest rotate stage {shown}"
+        ),
+    }
 }

@@ -78,7 +78,7 @@ pub(super) fn keyset(
 
 /// The file may be elsewhere, or nobody else's to read: then nothing is said against it.
 fn key_file(path: &str, published: &[&str]) -> Sign {
-    let text = match input::read(Path::new(path)) {
+    let text = match input::read_regular(Path::new(path)) {
         Ok(text) => text,
         Err(error) => return Sign::unknown("key file", format!("{path} is not compared: {error}")),
     };
@@ -157,6 +157,16 @@ mod tests {
         assert_eq!(identities(&[("signed.native", 3), ("anonymous", 2)]), State::Healthy);
         assert_eq!(identities(&[("refused.missing_identity", 2)]), State::Unhealthy);
         assert_eq!(identities(&[]), State::Unknown);
+    }
+
+    #[test]
+    fn a_key_file_that_is_a_fifo_is_not_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let sign = key_file(fifo.to_str().unwrap(), &[]);
+        assert_eq!(sign.state, State::Unknown);
+        assert!(sign.message.ends_with("it is a FIFO, not a regular file"), "{}", sign.message);
     }
 
     #[test]

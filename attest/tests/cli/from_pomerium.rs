@@ -2,7 +2,7 @@
 
 use super::support::{Keys, Said, run, run_with_stdin};
 
-const SIGNED_IN: &str = "idp_provider: google
+pub(crate) const SIGNED_IN: &str = "idp_provider: google
 idp_client_id: client
 idp_client_secret: S3CRET
 routes: [{from: 'https://app.example.com', to: 'http://app', allow_any_authenticated_user: true}]";

@@ -9,6 +9,7 @@
 //! - `https`: certificates and redirects
 //! - `verify`: every verdict, in words and as JSON
 //! - `rotate`: the order of the steps, what a fleet publishes, waiting, and being killed
+//! - `special_files`: FIFOs, devices and directories in the place of a file
 //! - `upstream`: the demo service, asked directly
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -23,6 +24,7 @@ mod keys;
 mod real_cluster;
 mod rotate;
 mod secret;
+mod special_files;
 mod support;
 mod upstream;
 mod verify;

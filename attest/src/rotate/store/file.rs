@@ -33,9 +33,9 @@ impl Place for KeyFile {
         ensure!(!input::is_standard_input(&self.0), "a rotation needs a file that it can replace, not standard input");
         let path = fs::canonicalize(&self.0).unwrap_or_else(|_| self.0.clone());
         // Read once before the lock: its errors say what is wrong with the file.
-        key_file::read(&path)?;
+        key_file::read_replaceable(&path)?;
         let lock = lock(&path)?;
-        let text = key_file::read(&path)?;
+        let text = key_file::read_replaceable(&path)?;
         let record_path = record_path(&path);
         let record = read_record(&record_path)?;
         Ok(Box::new(Locked { path, record_path, text, record, _lock: lock, _replaced: None }))
@@ -122,9 +122,10 @@ fn record_path(key_file: &Path) -> PathBuf {
 }
 
 fn read_record(path: &Path) -> anyhow::Result<Option<String>> {
-    match input::read(path) {
+    match input::read_regular(path) {
         Ok(text) => Ok(Some(String::from_utf8_lossy(&text).into_owned())),
         Err(InputError::Missing) => Ok(None),
+        Err(InputError::NotRegular(what)) => bail!("{} is {what}, not the record of a rotation", path.display()),
         Err(error) => bail!("cannot read {}: {error}; run this as its owner or as root", path.display()),
     }
 }
