@@ -4,7 +4,7 @@ mod access;
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -57,6 +57,12 @@ pub(crate) enum ReplaceError {
     )]
     Owner(io::Error),
     #[error(
+        "its group cannot be kept ({}), and another one might lock the proxy out; run this as a member of that group or \
+         as root",
+        input::reason(.0)
+    )]
+    Group(io::Error),
+    #[error(
         "its {0} cannot be kept ({1}), and without it others could read the file, or the proxy could not; run this as \
          its owner or as root, or take the {0} away"
     )]
@@ -75,7 +81,7 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<Replaced, ReplaceEr
     remove_leftovers(&directory, path);
     let temporary = prepare(&directory, path, content)?;
     let file = temporary.as_file();
-    keep_owner(file, &metadata).map_err(ReplaceError::Owner)?;
+    keep_owner(file, &metadata)?;
     access::keep(&old, file)?;
     file.set_permissions(Permissions::from_mode(mode(&metadata)))?;
     access::compare(&old, file)?;
@@ -94,12 +100,15 @@ fn note(path: &Path, mode: u32) -> Option<String> {
     (mode & 0o007 != 0).then_some(note)
 }
 
-fn keep_owner(file: &File, old: &fs::Metadata) -> io::Result<()> {
+fn keep_owner(file: &File, old: &fs::Metadata) -> Result<(), ReplaceError> {
     let new = file.metadata()?;
-    if (new.uid(), new.gid()) == (old.uid(), old.gid()) {
-        return Ok(());
+    if new.uid() != old.uid() {
+        fchown(file, Some(old.uid()), None).map_err(ReplaceError::Owner)?;
     }
-    std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid()))
+    if new.gid() != old.gid() {
+        fchown(file, None, Some(old.gid())).map_err(ReplaceError::Group)?;
+    }
+    Ok(())
 }
 
 /// Temporary files of earlier commands that were killed hold keys too.

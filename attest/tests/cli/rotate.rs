@@ -425,6 +425,26 @@ fn a_list_that_a_directory_gives_to_new_files_is_not_taken() {
 }
 
 #[test]
+fn what_cannot_be_kept_is_named() {
+    const NOBODY: Option<u32> = Some(65534);
+    for (owner, group, what) in
+        [(None, NOBODY, "its group"), (NOBODY, None, "its owner"), (NOBODY, NOBODY, "its owner")]
+    {
+        let keys = Keys::new();
+        if std::os::unix::fs::chown(&keys.path, owner, group).is_err() {
+            eprintln!("skipped: only root can give a file away");
+            return;
+        }
+        // As root, and without what lets root give files away.
+        let mut command = Command::new("setpriv");
+        command.args(["--inh-caps=-chown", "--bounding-set=-chown", env!("CARGO_BIN_EXE_attest")]);
+        let said = command.args(["rotate", "stage", keys.file()]).output().unwrap().into();
+        refused(&said, &format!("{what} cannot be kept (operation not permitted)"));
+        assert_eq!(keys.kids().len(), 1);
+    }
+}
+
+#[test]
 fn no_key_byte_leaves_the_key_file() {
     let keys = Keys::new();
     let proxy = Proxy::new(&keys.keyset());
