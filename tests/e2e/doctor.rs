@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use harness::idp::IdentityProvider;
 use harness::process::PATIENCE;
-use harness::{Bootstrap, Envoy, Host, JWKS_PATH, Request, Shipped, eventually, paths};
+use harness::{Bootstrap, Envoy, Host, JWKS_PATH, Request, Shipped, eventually, keys, paths};
 
 const WASM: &str = "envoy/kubernetes/plain/envoy.yaml";
 const NATIVE: &str = "envoy/native/envoy.yaml";
@@ -67,6 +67,19 @@ fn a_healthy_envoy_is_called_healthy() {
         assert_eq!(sign(&said, name), "healthy", "{said:#}");
     }
     assert_eq!(code, 0, "{said:#}");
+}
+
+#[test]
+fn keys_that_come_from_no_file_are_in_no_file() {
+    let inline = Bootstrap::new(json!({"signing_key": keys::A}));
+    let environment = Bootstrap::new(json!({})).env("SIGNING_KEY", keys::A);
+    for envoy in [inline.start(), environment.start(), Bootstrap::new(json!({})).start()] {
+        // A native module before Envoy 1.39 counts with the next request.
+        envoy.get(JWKS_PATH);
+        let (_, said) = doctor(&envoy);
+        let signs = said["signs"].to_string();
+        assert!(signs.contains("key loads") && !signs.contains("file"), "{signs}");
+    }
 }
 
 #[test]

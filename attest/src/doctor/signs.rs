@@ -36,7 +36,7 @@ pub(super) fn keys(statistics: &Statistics, now: f64) -> Vec<Sign> {
     if let Some(time) = value("last_key_load_seconds").filter(|time| *time > 0) {
         let time = u32::try_from(time).map(f64::from).unwrap_or(now);
         let age = crate::clock::relative(time, now);
-        signs.push(Sign::healthy("key age", format!("the last new content of the key file was loaded {age}")));
+        signs.push(Sign::healthy("key age", format!("the keys in use were loaded {age}")));
     }
     match value("key_load_failures").unwrap_or_default() {
         0 => signs.push(Sign::healthy("key loads", "none has failed")),
