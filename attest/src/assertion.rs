@@ -23,6 +23,11 @@ impl Verdict {
         self.token.is_some() && self.faults.is_empty()
     }
 
+    /// Whether the signature was not checked at all, for want of a keyset.
+    pub(crate) fn is_without_keyset(&self) -> bool {
+        self.faults.iter().any(|fault| matches!(fault, Fault::NoKeyset { .. }))
+    }
+
     /// Whether the signature is right, so that the claims are at least those which the key's owner signed.
     pub(crate) fn is_signed(&self) -> bool {
         self.token.is_some() && self.faults.iter().all(Fault::is_of_claims)

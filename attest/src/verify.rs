@@ -72,18 +72,13 @@ fn token_text(argument: &str) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Without a keyset there still is something to show: the token, and that nothing vouches for it.
 fn judge(text: &str, args: &Args) -> anyhow::Result<Verdict> {
     let expected = Expected { audiences: args.audience.clone(), issuers: args.issuer.clone(), leeway: args.leeway };
-    Ok(match Fetcher::new(&args.trust, args.jwks.is_https())?.fetch(&args.jwks) {
-        Ok(fetched) => assertion::check(text, &fetched.keyset, &expected, clock::now()),
-        Err(error) => {
-            let unavailable = Fault::NoKeyset { problem: error.problem, advice: error.advice };
-            match Token::parse(text) {
-                Ok(token) => Verdict { token: Some(token), faults: vec![unavailable] },
-                Err(fault) => Verdict { token: None, faults: vec![fault, unavailable] },
-            }
-        }
+    let fetched = Fetcher::new(&args.trust, args.jwks.is_https())?.fetch(&args.jwks);
+    let judge = |keyset| assertion::check(text, keyset, &expected, clock::now());
+    Ok(match fetched {
+        Ok(fetched) => judge(Ok(&fetched.keyset)),
+        Err(error) => judge(Err(error)),
     })
 }
 
@@ -93,18 +88,24 @@ fn verdict_json(verdict: &Verdict, args: &Args) -> Value {
         "verified": verdict.is_good(),
         "signature": verdict.is_signed(),
         "faults": verdict.faults.iter().map(Fault::json).collect::<Vec<_>>(),
-        "not_checked": args.not_checked(),
+        "not_checked": not_checked(verdict, args),
         "kid": token.and_then(Token::kid),
         "header": token.map(|token| &token.header),
         "claims": token.map(|token| &token.claims),
     })
 }
 
+/// The signature, where there is no keyset to check it with, and the claims that nothing says what they must be.
+fn not_checked(verdict: &Verdict, args: &Args) -> Vec<&'static str> {
+    let signature = verdict.is_without_keyset().then_some("signature");
+    signature.into_iter().chain(args.unnamed()).collect()
+}
+
 impl Args {
     /// The claims that nothing on the command line says what they must be.
-    fn not_checked(&self) -> Vec<&'static str> {
-        let unchecked = [("audience", self.audience.is_empty()), ("issuer", self.issuer.is_empty())];
-        unchecked.into_iter().filter_map(|(name, is_unchecked)| is_unchecked.then_some(name)).collect()
+    fn unnamed(&self) -> impl Iterator<Item = &'static str> {
+        let claims = [("audience", self.audience.is_empty()), ("issuer", self.issuer.is_empty())];
+        claims.into_iter().filter_map(|(name, is_unnamed)| is_unnamed.then_some(name))
     }
 }
 
@@ -115,12 +116,14 @@ fn report(verdict: &Verdict, args: &Args) -> String {
         text.push_str(&section("Claims", &token.claims, clock::now()));
     }
     text.push_str(&conclusion(verdict));
-    let unchecked = args.not_checked();
+    let unchecked = not_checked(verdict, args).join(", ");
     if !unchecked.is_empty() {
-        let options: Vec<String> = unchecked.iter().map(|name| format!("--{name}")).collect();
-        let note =
-            format!("  not checked: {}; name what it must be with {}\n", unchecked.join(", "), options.join(" and "));
-        text.push_str(&Stream::Stdout.warn(&note));
+        let options: Vec<String> = args.unnamed().map(|name| format!("--{name}")).collect();
+        let cure = match options.as_slice() {
+            [] => String::new(),
+            options => format!("; name what it must be with {}", options.join(" and ")),
+        };
+        text.push_str(&Stream::Stdout.warn(&format!("  not checked: {unchecked}{cure}\n")));
     }
     text
 }

@@ -6,7 +6,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
 use super::{Fault, Token, Verdict};
-use crate::keyset::Keyset;
+use crate::keyset::{Keyset, SourceError};
 
 /// What the verifier expects.
 #[derive(Debug, Clone, Default)]
@@ -19,12 +19,15 @@ pub(crate) struct Expected {
     pub(crate) leeway: Duration,
 }
 
-/// Judges a token at a time in seconds since 1970.
-pub(crate) fn check(text: &str, keyset: &Keyset, expected: &Expected, now: f64) -> Verdict {
+/// Judges a token at a time in seconds since 1970. Without a keyset nothing vouches for it, and its claims are judged all
+/// the same.
+pub(crate) fn check(text: &str, keyset: Result<&Keyset, SourceError>, expected: &Expected, now: f64) -> Verdict {
+    let keyset = keyset.map_err(|error| Fault::NoKeyset { problem: error.problem, advice: error.advice });
     match Token::parse(text) {
-        Err(fault) => Verdict { token: None, faults: vec![fault] },
+        Err(fault) => Verdict { token: None, faults: [Some(fault), keyset.err()].into_iter().flatten().collect() },
         Ok(token) => {
-            let mut faults: Vec<Fault> = signature(&token, keyset).err().into_iter().collect();
+            let signed = keyset.and_then(|keyset| signature(&token, keyset));
+            let mut faults: Vec<Fault> = signed.err().into_iter().collect();
             faults.extend(claims(&token, expected, now));
             Verdict { token: Some(token), faults }
         }

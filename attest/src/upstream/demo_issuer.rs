@@ -109,7 +109,7 @@ mod tests {
         let keys = key_file::parse(&key_file::read(&path).unwrap(), &path).unwrap();
         let keyset = Keyset::parse(keys.keyset().json().as_bytes()).unwrap();
         let expected = Expected { issuers: vec![ISSUER.to_owned()], ..Expected::default() };
-        let verdict = check(token, &keyset, &expected, clock::now());
+        let verdict = check(token, Ok(&keyset), &expected, clock::now());
         assert!(verdict.is_good(), "{:?}", verdict.faults);
         assert!(issuer.sign_in("mallory").unwrap().is_none());
         assert!(DemoIssuer::from_file(&path, "a;b").is_err());

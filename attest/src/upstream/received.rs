@@ -165,15 +165,8 @@ impl Received {
 
 fn judge(text: &str, fetched: Result<Cached, SourceError>, expected: &Expected, now: f64) -> (Verdict, Option<Cached>) {
     match fetched {
-        Ok(cached) => (assertion::check(text, &cached.keyset, expected, now), Some(cached)),
-        Err(error) => {
-            let unavailable = Fault::NoKeyset { problem: error.problem, advice: error.advice };
-            let verdict = match Token::parse(text) {
-                Ok(token) => Verdict { token: Some(token), faults: vec![unavailable] },
-                Err(fault) => Verdict { token: None, faults: vec![fault, unavailable] },
-            };
-            (verdict, None)
-        }
+        Ok(cached) => (assertion::check(text, Ok(&cached.keyset), expected, now), Some(cached)),
+        Err(error) => (assertion::check(text, Err(error), expected, now), None),
     }
 }
 

@@ -141,6 +141,24 @@ fn a_keyset_that_cannot_be_had_says_what_to_try() {
 }
 
 #[test]
+fn without_a_keyset_the_claims_are_still_judged() {
+    let keys = Keys::new();
+    let mut old = claims();
+    old["exp"] = json!(now() - 12);
+    let token = keys.sign(&old);
+    let no_keyset = ["verify", &token, "--jwks", "/nonexistent"];
+    let answer = run(&[&["--json"], &no_keyset[..], &["--audience", "x"]].concat()).json();
+    assert_eq!(codes(&answer), ["keyset_unavailable", "expired", "wrong_audience"]);
+    assert_eq!((&answer["signature"], &answer["not_checked"]), (&json!(false), &json!(["signature", "issuer"])));
+    let said = run(&no_keyset);
+    assert!(said.stdout.contains("not checked: signature, audience, issuer; name"), "{}", said.stdout);
+    let said = run(&[&no_keyset[..], &["--audience", "x", "--issuer", "y"]].concat());
+    assert!(said.stdout.contains("not checked: signature\n"), "{}", said.stdout);
+    let forged = Keys::new().sign_with_header(&json!({ "alg": "ES256", "kid": keys.kids()[0] }), &claims());
+    assert_eq!(judged(&keys, &forged, &[]).1["not_checked"], json!(["audience", "issuer"]));
+}
+
+#[test]
 fn a_hostile_token_cannot_drive_the_terminal() {
     let keys = Keys::new();
     let evil = "\u{1b}]0;owned\u{7}\u{9b}31m\u{7f}";
