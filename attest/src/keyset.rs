@@ -10,6 +10,8 @@ pub(crate) use source::{Fetched, Fetcher, Source, TrustArgs};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 
+use crate::terminal;
+
 /// The keys of a set, in its order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Keyset {
@@ -100,11 +102,28 @@ impl PublicKey {
     /// # Errors
     /// A sentence that says why the key cannot be used.
     pub(crate) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &str) -> Result<bool, String> {
+        self.ensure_for_signatures()?;
         let unusable = || "it is no valid public key".to_owned();
         let jwk: jsonwebtoken::jwk::Jwk = serde_json::from_value(self.json.clone()).map_err(|_| unusable())?;
         let key = DecodingKey::from_jwk(&jwk).map_err(|_| unusable())?;
         jsonwebtoken::crypto::verify(signature, message, &key, algorithm).map_err(|_| unusable())
     }
+
+    /// Whoever published the key says what it is for (RFC 7517, sections 4.2 and 4.3), and may say nothing about it.
+    fn ensure_for_signatures(&self) -> Result<(), String> {
+        let shown = |value: &Value| terminal::plain(&terminal::compact(value));
+        match (self.json.get("use"), self.json.get("key_ops")) {
+            (Some(purpose), _) if purpose != "sig" => Err(format!("its use is {}, not \"sig\"", shown(purpose))),
+            (_, Some(operations)) if !lists_verify(operations) => {
+                Err(format!("its key_ops are {}, without \"verify\"", shown(operations)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn lists_verify(operations: &Value) -> bool {
+    operations.as_array().is_some_and(|operations| operations.iter().any(|operation| operation == "verify"))
 }
 
 #[cfg(test)]

@@ -58,6 +58,14 @@ impl Drop for Upstream {
 }
 
 #[test]
+fn a_key_for_encryption_vouches_for_nothing() {
+    let keys = Keys::new();
+    let proxy = Proxy::new(&keys.keyset().replace(r#""use":"sig""#, r#""use":"enc""#));
+    let (status, answer) = Upstream::start(&proxy.url, &[]).json(&[(ASSERTION, &keys.sign(&claims()))]);
+    assert_eq!((status, &answer["faults"][0]["code"]), (401, &json!("unusable_key")), "{answer}");
+}
+
+#[test]
 fn a_good_assertion_is_shown_as_json_and_as_a_page() {
     let keys = Keys::new();
     let proxy = Proxy::new(&keys.keyset());

@@ -111,6 +111,35 @@ fn every_fault_has_its_code_and_everything_wrong_is_named() {
 }
 
 #[test]
+fn a_key_that_is_not_for_signatures_is_refused() {
+    for key_type in ["p256", "rsa-2048"] {
+        let keys = Keys::of_type(key_type);
+        let token = keys.sign(&claims());
+        let judge = |member: &str, value: Value| {
+            let mut keyset: Value = serde_json::from_str(&keys.keyset()).unwrap();
+            keyset["keys"][0][member] = value;
+            run(&["--json", "verify", &token, "--jwks", &keys.write("other.json", &keyset.to_string())])
+        };
+        for (member, value, reason) in [
+            ("use", json!("enc"), "its use is \"enc\""),
+            ("use", json!("SIG"), "its use is \"SIG\""),
+            ("use", json!(null), "its use is null"),
+            ("key_ops", json!(["sign"]), "its key_ops are [\"sign\"]"),
+            ("key_ops", json!([]), "its key_ops are []"),
+            ("key_ops", json!("verify"), "its key_ops are \"verify\""),
+        ] {
+            let (said, name) = (judge(member, value.clone()), format!("{member} {value}"));
+            let answer = said.json();
+            assert_eq!((said.code, codes(&answer)), (1, vec!["unusable_key"]), "{name}");
+            assert!(answer["faults"][0]["message"].as_str().unwrap().contains(reason), "{name}: {answer}");
+        }
+        for operations in [json!(["verify"]), json!(["sign", "verify"])] {
+            assert_eq!(judge("key_ops", operations).code, 0);
+        }
+    }
+}
+
+#[test]
 fn a_wrong_kid_names_those_of_the_keyset() {
     let (keys, other) = (Keys::new(), Keys::new());
     let said = run(&["verify", &other.sign(&claims()), "--jwks", &keyset_file(&keys)]);
