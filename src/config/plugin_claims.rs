@@ -90,8 +90,27 @@ fn peer(field: Field) -> Result<Peer, ConfigError> {
 
 fn peer_key(field: Field) -> Result<PublicKey, ConfigError> {
     let error = field.error("a public JWK with kid, P-256 or RSA of 2048 to 4096 bits");
-    let jwk: Json = field.into_json();
-    PublicKey::from_jwk(&jwk).filter(|_| jwk.get("d").is_none()).ok_or(error)
+    let jwk: Json = field.as_json().clone();
+    let key = PublicKey::from_jwk(&jwk).filter(|_| jwk.get("d").is_none()).ok_or(error)?;
+    let mut members = field.members()?;
+    must_be(members.take("use"), "sig")?;
+    must_be(members.take("alg"), key.alg())?;
+    must_list(members.take("key_ops"), "verify")?;
+    Ok(key)
+}
+
+/// What a peer says of its own key, if it says anything (RFC 7517, sections 4.2 to 4.4).
+fn must_be(member: Option<Field>, wanted: &str) -> Result<(), ConfigError> {
+    match member {
+        Some(field) if !field.is_text(wanted) => Err(field.error(&format!("{wanted:?}, or nothing"))),
+        _ => Ok(()),
+    }
+}
+
+fn must_list(member: Option<Field>, wanted: &str) -> Result<(), ConfigError> {
+    let Some(field) = member else { return Ok(()) };
+    let error = field.error(&format!("a list with {wanted:?} in it, or nothing"));
+    if field.items()?.iter().any(|item| item.is_text(wanted)) { Ok(()) } else { Err(error) }
 }
 
 /// The three forms: a map of header to claim, a list of claims, and such a list as one string.

@@ -105,6 +105,24 @@ fn keys_come_from_the_first_place_that_is_set() {
 }
 
 #[test]
+fn a_peers_key_for_something_else_is_named() {
+    let vector = include_bytes!("../../tests/vectors/signing-key-a.b64");
+    let keyring = crate::keys::Keyring::parse(vector).ok().unwrap();
+    for (member, value, expected) in [
+        ("use", json!("enc"), r#"got "enc"; allowed is "sig", or nothing"#),
+        ("use", json!(null), r#"got null; allowed is "sig", or nothing"#),
+        ("alg", json!("RS256"), r#"got "RS256"; allowed is "ES256", or nothing"#),
+        ("key_ops", json!(["sign"]), r#"got a list; allowed is a list with "verify" in it, or nothing"#),
+        ("key_ops", json!("verify"), r#"got "verify"; allowed is a list"#),
+    ] {
+        let mut key: Json = serde_json::from_str(&keyring.signing_key().public_key().jwk()).unwrap();
+        key[member] = value;
+        let config = json!({"actor": {"trusted": [{"issuer": "front", "jwks": {"keys": [key]}}]}});
+        assert_eq!(error(&config), format!("actor.trusted[0].jwks.keys[0].{member}: {expected}"));
+    }
+}
+
+#[test]
 fn what_is_wrong_is_named_with_what_is_allowed() {
     for (config, expected) in [
         (json!({"audiance": "x"}), "audiance: unknown field; allowed are"),

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use crate::schema;
 
 /// Of draft 2020-12. A strict validator refuses what it does not know.
-const KEYWORDS: [&str; 31] = [
+const KEYWORDS: [&str; 32] = [
     "$defs",
     "$id",
     "$ref",
@@ -14,6 +14,7 @@ const KEYWORDS: [&str; 31] = [
     "allOf",
     "anyOf",
     "const",
+    "contains",
     "default",
     "description",
     "else",

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use harness::filters::metadata;
 use harness::keys::{A, B, KID_A, X_A, Y_A, openssl, pem, pkcs8};
+use harness::log::the_refusal;
 use harness::{ASSERTION_HEADER, Bootstrap, Envoy, HOST, Reply, Request};
 
 use crate::applied::claims;
@@ -43,6 +44,22 @@ fn is_believed(reply: &Reply) -> bool {
         401 => false,
         _ => claims(reply).get("act").is_some(),
     }
+}
+
+#[test]
+fn a_peers_key_that_is_not_for_signatures_is_refused() {
+    for (member, value) in [("use", json!("enc")), ("key_ops", json!(["sign"])), ("alg", json!("ES384"))] {
+        let mut actor = trusting("drop");
+        actor["trusted"][0]["jwks"]["keys"][0][member] = value;
+        let refused = Bootstrap::new(json!({"signing_key": B, "actor": actor})).start_refused();
+        let line = the_refusal(&refused.log);
+        assert!(line.contains(&format!("actor.trusted[0].jwks.keys[0].{member}: got")), "{line}");
+    }
+    let mut actor = trusting("deny");
+    let key = &mut actor["trusted"][0]["jwks"]["keys"][0];
+    (key["use"], key["key_ops"], key["alg"]) = (json!("sig"), json!(["sign", "verify"]), json!("ES256"));
+    let envoy = Bootstrap::new(json!({"signing_key": B, "issuer": "us", "actor": actor})).start();
+    assert!(is_believed(&envoy.send(&with(&json!(HOST)))));
 }
 
 #[test]

@@ -158,10 +158,12 @@ pub(super) fn bad_claim_headers() -> Vec<Json> {
 pub(super) fn good_actors() -> Vec<Json> {
     let key = json!({"kty": "EC", "crv": "P-256", "kid": "k", "x": X, "y": Y, "use": "sig", "alg": "ES256"});
     let peer = json!({"issuer": "i", "jwks": {"keys": [key]}});
+    let operations = json!({"kty": "EC", "crv": "P-256", "kid": "k", "x": X, "y": Y, "key_ops": ["sign", "verify"]});
     vec![
         json!({"trusted": []}),
         json!({"trusted": [{"issuer": "i", "jwks": {"keys": []}}]}),
         json!({"trusted": [peer], "on_unverifiable": "deny", "max_depth": 1}),
+        json!({"trusted": [{"issuer": "i", "jwks": {"keys": [operations]}}]}),
     ]
 }
 
@@ -188,6 +190,12 @@ pub(super) fn bad_actors() -> Vec<Json> {
         with("crv", json!("P-384")),
         with("x", json!("AAAA")),
         with("y", json!(null)),
+        with("use", json!("enc")),
+        with("use", json!(null)),
+        with("alg", json!("ES384")),
+        with("key_ops", json!(["sign"])),
+        with("key_ops", json!([])),
+        with("key_ops", json!("verify")),
         with("d", json!("secret")),
         with("d", json!(null)),
     ]
