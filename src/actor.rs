@@ -127,11 +127,13 @@ impl<'a> Token<'a> {
         self.header.get(name).and_then(Json::as_str).unwrap_or_default()
     }
 
+    /// By `exp` and `nbf` (RFC 7519, sections 4.1.4 and 4.1.5). `iat` says how old a token is, not from when on it is valid.
     fn is_valid_at(&self, now: u64) -> bool {
-        let seconds = |name: &str| self.claims.get(name).and_then(Json::as_f64);
         #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch are far below 2^53")]
         let now = now as f64;
-        seconds("exp").is_some_and(|end| now < end) && seconds("nbf").is_none_or(|begin| begin <= now)
+        let has_begun = |begin: &Json| begin.as_f64().is_some_and(|begin| begin <= now);
+        self.claims.get("exp").and_then(Json::as_f64).is_some_and(|end| now < end)
+            && self.claims.get("nbf").is_none_or(has_begun)
     }
 
     /// Whether `aud`, a string or a list of them (RFC 7519, section 4.1.3), names this audience.
@@ -209,6 +211,13 @@ mod tests {
     }
 
     #[test]
+    fn an_issue_in_the_future_is_no_beginning() {
+        let mut early = claims();
+        (early["iat"], early["nbf"]) = (json!(NOW + 5), json!(NOW));
+        assert!(act(&early).is_ok());
+    }
+
+    #[test]
     fn earlier_actors_are_kept_up_to_the_depth() {
         let mut chain = claims();
         chain["act"] = json!({"sub": "two", "act": {"sub": "three", "extra": 1}});
@@ -229,6 +238,8 @@ mod tests {
         assert_eq!(act(&with("exp", json!(NOW))), Err(Unverifiable::WrongTime));
         assert_eq!(act(&with("exp", Json::Null)), Err(Unverifiable::WrongTime));
         assert_eq!(act(&with("nbf", json!(NOW + 1))), Err(Unverifiable::WrongTime));
+        assert_eq!(act(&with("nbf", json!((NOW - 1).to_string()))), Err(Unverifiable::WrongTime));
+        assert_eq!(act(&with("nbf", Json::Null)), Err(Unverifiable::WrongTime));
         assert_eq!(act(&with("aud", json!("other"))), Err(Unverifiable::WrongAudience));
         assert_eq!(act(&with("iss", json!("other"))), Err(Unverifiable::UnknownPeer));
         assert_eq!(act(&with("sub", json!(""))), Err(Unverifiable::BadChain));

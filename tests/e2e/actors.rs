@@ -22,8 +22,14 @@ const PEER: &str = "peer.example";
 
 /// What a peer that signs with [`A`] says of its user.
 pub fn by_peer(audience: &Value) -> String {
+    by_peer_at(audience, &json!({}))
+}
+
+/// The same with these times.
+fn by_peer_at(audience: &Value, times: &Value) -> String {
     let now = jsonwebtoken::get_current_timestamp();
-    let claims = json!({"iss": PEER, "sub": "ann", "aud": audience, "iat": now, "exp": now + 60});
+    let mut claims = json!({"iss": PEER, "sub": "ann", "aud": audience, "iat": now, "exp": now + 60});
+    claims.as_object_mut().expect("an object").extend(times.as_object().expect("an object").clone());
     let key = EncodingKey::from_ec_der(::pem::parse(pkcs8(A)).expect("a key").contents());
     let header = Header { kid: Some(KID_A.into()), ..Header::new(Algorithm::ES256) };
     jsonwebtoken::encode(&header, &claims, &key).expect("a token")
@@ -60,6 +66,25 @@ fn a_peers_key_that_is_not_for_signatures_is_refused() {
     (key["use"], key["key_ops"], key["alg"]) = (json!("sig"), json!(["sign", "verify"]), json!("ES256"));
     let envoy = Bootstrap::new(json!({"signing_key": B, "issuer": "us", "actor": actor})).start();
     assert!(is_believed(&envoy.send(&with(&json!(HOST)))));
+}
+
+#[test]
+fn a_peers_word_is_taken_by_its_exp_and_nbf() {
+    let envoy = Bootstrap::new(json!({"signing_key": B, "issuer": "us", "actor": trusting("deny")})).start();
+    let now = jsonwebtoken::get_current_timestamp();
+    for (times, expected) in [
+        (json!({"nbf": now - 10}), true),
+        (json!({"iat": now + 500}), true),
+        (json!({"exp": now - 10}), false),
+        (json!({"exp": (now + 60).to_string()}), false),
+        (json!({"nbf": now + 500}), false),
+        (json!({"nbf": (now - 10).to_string()}), false),
+        (json!({"nbf": null}), false),
+    ] {
+        let token = by_peer_at(&json!(HOST), &times);
+        let reply = envoy.send(&Request::get("/").header(ASSERTION_HEADER, token));
+        assert_eq!(is_believed(&reply), expected, "{times}");
+    }
 }
 
 #[test]
