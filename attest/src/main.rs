@@ -146,20 +146,37 @@ fn without_error_numbers(text: &str) -> String {
 /// Help that was asked for, or what is wrong with the command line.
 fn report_usage(error: &clap::Error, json: bool) -> ExitCode {
     if json && error.use_stderr() {
-        let text = error.render().to_string();
-        let _ = terminal::print_json(&usage_json(&text));
+        let arguments = std::env::args_os().skip(1).filter_map(|argument| argument.into_string().ok());
+        let _ = terminal::print_json(&usage_json(&error.render().to_string(), || usage(arguments)));
     } else {
         let _ = error.print();
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// What clap says in several paragraphs, apart.
-fn usage_json(text: &str) -> serde_json::Value {
+/// What clap says in several paragraphs, apart. It leaves the usage out where only a value is wrong.
+fn usage_json(text: &str, left_out: impl FnOnce() -> String) -> serde_json::Value {
     let text = text.split_once("\n\nFor more information").map_or(text, |(text, _)| text);
-    let (problem, usage) = text.split_once("\n\nUsage:").unwrap_or((text, ""));
-    let problem = problem.strip_prefix("error: ").unwrap_or(problem).split_whitespace().collect::<Vec<_>>().join(" ");
-    serde_json::json!({ "error": problem, "usage": usage.lines().next().unwrap_or_default().trim() })
+    let (problem, usage) = match text.split_once("\n\nUsage:") {
+        Some((problem, usage)) => (problem, usage.lines().next().unwrap_or_default().trim().to_owned()),
+        None => (text, left_out()),
+    };
+    let on_one_line = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let paragraphs = problem.strip_prefix("error: ").unwrap_or(problem).split("\n\n").map(on_one_line);
+    serde_json::json!({ "error": paragraphs.collect::<Vec<_>>().join("; "), "usage": usage })
+}
+
+/// The usage of the command that these arguments name.
+fn usage(arguments: impl Iterator<Item = String>) -> String {
+    let mut root = Cli::command();
+    root.build();
+    let mut command = &root;
+    for name in arguments.filter(|argument| !argument.starts_with('-')) {
+        let Some(subcommand) = command.find_subcommand(name) else { break };
+        command = subcommand;
+    }
+    let line = command.clone().render_usage().to_string();
+    line.strip_prefix("Usage: ").unwrap_or(&line).to_owned()
 }
 
 #[cfg(test)]
@@ -174,10 +191,11 @@ mod tests {
 
     #[test]
     fn usage_errors_are_taken_apart() {
+        let json = |text: &str| usage_json(text, || "attest Y".to_owned());
         let text = "error: bad\n  [possible values: a]\n\nUsage: attest X\n\nFor more information, try '--help'.\n";
-        assert_eq!(usage_json(text), serde_json::json!({ "error": "bad [possible values: a]", "usage": "attest X" }));
-        let text = "error: bad\n\nFor more information, try '--help'.\n";
-        assert_eq!(usage_json(text), serde_json::json!({ "error": "bad", "usage": "" }));
+        assert_eq!(json(text), serde_json::json!({ "error": "bad [possible values: a]", "usage": "attest X" }));
+        let text = "error: bad\n\n  tip: better\n\nFor more information, try '--help'.\n";
+        assert_eq!(json(text), serde_json::json!({ "error": "bad; tip: better", "usage": "attest Y" }));
     }
 
     #[test]

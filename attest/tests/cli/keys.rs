@@ -124,16 +124,24 @@ fn completions_name_every_command() {
 
 #[test]
 fn a_wrong_command_line_is_json_where_json_is_asked_for() {
-    for (arguments, word) in [
-        (&["--json", "frobnicate"][..], "frobnicate"),
-        (&["verify", "--json", "x"], "--jwks"),
-        (&["rotate", "stage", "--json", "--jwks-url", "nowhere", "f"], "http://"),
-        (&["--json"], "subcommand"),
+    for (arguments, word, usage) in [
+        (&["--json", "frobnicate"][..], "frobnicate", "attest [OPTIONS] <COMMAND>"),
+        (&["verify", "--json", "x"], "--jwks", "attest verify --jwks"),
+        (&["rotate", "stage", "--json", "--jwks-url", "nowhere", "f"], "http://", "attest rotate stage [OPTIONS]"),
+        (
+            &["keygen", "--type", "dsa", "--json"],
+            "'dsa' for '--type <TYPE>' [possible values:",
+            "attest keygen [OPTIONS]",
+        ),
+        (&["--json", "verify", "x", "--jwks", "y", "--leeway", "rotate"], "--leeway", "attest verify [OPTIONS] --jwks"),
+        (&["--json", "jwks", "--x", "f"], "found; tip: to pass", "attest jwks"),
+        (&["--json"], "subcommand", "attest [OPTIONS] <COMMAND>"),
     ] {
         let said = run(arguments);
         assert_eq!((said.code, said.stderr.as_str()), (2, ""), "{arguments:?}: {}", said.all());
         let error = said.json()["error"].as_str().unwrap().to_owned();
         assert!(error.contains(word) && !error.contains('\n') && !error.contains("For more"), "{error}");
+        assert!(said.json()["usage"].as_str().unwrap().starts_with(usage), "{arguments:?}: {}", said.stdout);
     }
     assert!(run(&["--json", "--help"]).stdout.contains("Usage:"), "help stays help");
 }
