@@ -51,6 +51,17 @@ impl Source {
     pub(crate) fn is_https(&self) -> bool {
         matches!(self, Self::Url(url) if is_https(url))
     }
+
+    /// Whether it has nothing more to say once it has been read: standard input, or a pipe.
+    pub(crate) fn is_read_once(&self) -> bool {
+        match self {
+            Self::Url(_) => false,
+            Self::File(path) => {
+                let kind = path.metadata().map(|metadata| metadata.file_type());
+                input::is_standard_input(path) || kind.ok().and_then(input::other_than_regular).is_some()
+            }
+        }
+    }
 }
 
 impl std::fmt::Display for Source {

@@ -16,6 +16,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct KeysetCache {
     fetcher: Fetcher,
     source: Source,
+    read_once: bool,
     cached: Mutex<Option<Cached>>,
 }
 
@@ -37,7 +38,8 @@ impl Cached {
 
 impl KeysetCache {
     pub(super) fn new(fetcher: Fetcher, source: Source) -> Self {
-        Self { fetcher, source, cached: Mutex::new(None) }
+        let read_once = source.is_read_once();
+        Self { fetcher, source, read_once, cached: Mutex::new(None) }
     }
 
     /// Where the keyset comes from.
@@ -49,10 +51,10 @@ impl KeysetCache {
     ///
     /// # Errors
     /// When it has to be fetched and that fails. An old keyset is not used in its place: a key may have been
-    /// taken out of it for a reason.
+    /// taken out of it for a reason. What comes through a pipe stays: it never says anything else.
     pub(super) async fn get(&self, kid: Option<&str>) -> Result<Cached, SourceError> {
         let mut cached = self.cached.lock().await;
-        if let Some(known) = cached.as_ref().filter(|known| known.serves(kid)) {
+        if let Some(known) = cached.as_ref().filter(|known| self.read_once || known.serves(kid)) {
             return Ok(known.clone());
         }
         let fresh = self.fetch().await?;
@@ -69,5 +71,28 @@ impl KeysetCache {
             fetched: Instant::now(),
             max_age: fetched.max_age.unwrap_or(DEFAULT_MAX_AGE),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyset::TrustArgs;
+
+    #[test]
+    fn what_is_read_once_is_kept() {
+        let keyset = Arc::new(Keyset::parse(br#"{"keys":[]}"#).unwrap());
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("keyset.json");
+        std::fs::write(&file, "changed").unwrap();
+        for (path, is_kept) in [("/dev/null".into(), true), (file, false)] {
+            let fetcher = Fetcher::new(&TrustArgs::default(), false).unwrap();
+            let cache = KeysetCache::new(fetcher, Source::File(path));
+            let fetched = Instant::now().checked_sub(PAUSE).unwrap();
+            let old = Cached { keyset: Arc::clone(&keyset), fetched, max_age: Duration::ZERO };
+            *cache.cached.try_lock().unwrap() = Some(old);
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            assert_eq!(runtime.block_on(cache.get(Some("new"))).is_ok(), is_kept);
+        }
     }
 }
