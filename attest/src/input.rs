@@ -72,6 +72,12 @@ pub(crate) fn is_standard_input(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// Whether an input has nothing more to say once it has been read.
+pub(crate) fn is_read_once(path: &Path) -> bool {
+    let kind = path.metadata().map(|metadata| metadata.file_type());
+    is_standard_input(path) || kind.ok().and_then(other_than_regular).is_some()
+}
+
 /// The path as errors name it.
 pub(crate) fn shown(path: &Path) -> String {
     if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() }

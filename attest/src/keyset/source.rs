@@ -54,13 +54,7 @@ impl Source {
 
     /// Whether it has nothing more to say once it has been read: standard input, or a pipe.
     pub(crate) fn is_read_once(&self) -> bool {
-        match self {
-            Self::Url(_) => false,
-            Self::File(path) => {
-                let kind = path.metadata().map(|metadata| metadata.file_type());
-                input::is_standard_input(path) || kind.ok().and_then(input::other_than_regular).is_some()
-            }
-        }
+        matches!(self, Self::File(path) if input::is_read_once(path))
     }
 }
 
