@@ -31,6 +31,7 @@ impl Done {
                 "signer": self.kids.first(),
                 "published": self.kids,
                 "next": self.next,
+                "notes": self.notes,
             }));
         }
         let mut rows = Rows::default();

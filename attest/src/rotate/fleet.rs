@@ -165,6 +165,20 @@ impl FleetArgs {
         (!self.is_named() && left > 0.0).then_some(warning)
     }
 
+    /// What to say of a step that waited for less than clients may keep the keyset of a proxy.
+    pub(super) fn cache_note(&self, record: &Record) -> Option<String> {
+        let told = self.cache_time.filter(|_| self.is_named())?.as_secs_f64();
+        let shown =
+            record.proxies.iter().max_by(|(_, one), (_, other)| one.cache_seconds.total_cmp(&other.cache_seconds));
+        let (proxy, seen) = shown.filter(|(_, seen)| seen.cache_seconds > told)?;
+        Some(format!(
+            "--cache-time is {}, and the max-age of {proxy} lets clients keep its keyset for {}: one that does so may not \
+             know the new key yet",
+            span(told),
+            span(seen.cache_seconds)
+        ))
+    }
+
     /// How long the need must have been met at a proxy whose keyset clients keep for so many seconds.
     fn seconds(&self, requirement: &Requirement, cache_seconds: f64) -> f64 {
         let Some(hold) = requirement.hold else { return 0.0 };

@@ -114,6 +114,7 @@ impl Report {
         if let (Outlook::Done(done), Some(members)) = (&self.outlook, answer.as_object_mut()) {
             members.insert("kid".to_owned(), done.kid.as_str().into());
             members.insert("next".to_owned(), done.next.as_str().into());
+            members.insert("notes".to_owned(), done.notes.as_slice().into());
         }
         answer
     }

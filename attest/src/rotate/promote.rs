@@ -71,7 +71,8 @@ pub(super) fn apply(rotation: &mut Rotation, kid: String, fleet: &FleetArgs) -> 
     rotation.ring.put_first(&kid)?;
     rotation.record.staged = None;
     rotation.record.promoted = Some(Promoted { kid: kid.clone(), old: vec![old], at: rotation.clock.now() });
-    let notes = rotation.save()?;
+    let mut notes = rotation.save()?;
+    notes.extend(fleet.cache_note(&rotation.record));
     Ok(Done {
         step: "promote",
         kid,

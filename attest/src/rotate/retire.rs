@@ -44,11 +44,12 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Done> {
     let requirement = requirement(&rotation, since, args.token_lifetime)?;
     args.fleet.ensure(&requirement, &args.wait, &mut rotation, json)?;
     let warning = args.fleet.warning(&requirement, rotation.clock.now());
+    let cache_note = args.fleet.cache_note(&rotation.record);
     rotation.ring.remove(&old);
     let notes = rotation.finish()?;
     let mut done = done(&rotation, &old, notes);
     done.next = format!("nothing; the next rotation begins with: attest rotate stage {}", rotation.argument());
-    done.notes.extend(warning);
+    done.notes.extend(warning.into_iter().chain(cache_note));
     Ok(done)
 }
 

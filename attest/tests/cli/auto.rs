@@ -41,8 +41,12 @@ fn each_run_takes_the_step_that_is_due() {
     assert_eq!(auto(&keys, &fleet)["proxies"][0]["state"], "waiting");
     let promoted = until_done(&keys, &fleet);
     assert_eq!((&promoted["step"], &promoted["signer"]), (&json!("promote"), &staged["kid"]));
+    let is_noted = |done: &Value| done["notes"][0].as_str().is_some_and(|note| note.contains("max-age"));
+    assert!(is_noted(&promoted), "the proxy says 60 s: {promoted}");
     proxy.publish(&keys.keyset());
-    assert_eq!(until_done(&keys, &fleet)["step"], "retire");
+    let retired = until_done(&keys, &fleet);
+    assert_eq!(retired["step"], "retire");
+    assert!(is_noted(&retired), "{retired}");
     assert_eq!(json!(keys.kids()), json!([staged["kid"]]));
     proxy.publish(&keys.keyset());
     assert_eq!(auto(&keys, &fleet)["step"], "stage", "the next rotation");

@@ -218,6 +218,31 @@ fn the_time_to_wait_is_a_cautious_one_or_as_told() {
 }
 
 #[test]
+fn a_cache_time_below_the_max_age_is_noted() {
+    for (max_age, is_noted) in [(Some("max-age=3600"), true), (Some("max-age=1"), false), (None, false)] {
+        let keys = Keys::new();
+        let proxy = Proxy::with_cache_control(&keys.keyset(), max_age);
+        let at_once = ["--jwks-url", &proxy.url, "--cache-time", "1s", "--refresh-time", "0s", "--wait"];
+        let staged = done(&rotate("stage", &keys, &at_once));
+        assert_eq!(staged["notes"], json!([]), "clients need not know the new key yet");
+        for step in ["promote", "retire"] {
+            proxy.publish(&keys.keyset());
+            let lifetime = ["--token-lifetime", "0.1s"];
+            let more = if step == "retire" { &lifetime[..] } else { &[] };
+            let said = rotate(step, &keys, &[&at_once[..], more].concat());
+            let expected = format!(
+                "--cache-time is 1 s, and the max-age of {} lets clients keep its keyset for 60 min: one that does so may \
+                 not know the new key yet",
+                proxy.url
+            );
+            let notes = if is_noted { json!([expected]) } else { json!([]) };
+            assert_eq!(done(&said)["notes"], notes, "{step}, {max_age:?}");
+            assert_eq!(said.stderr.contains(&format!("note: {expected}")), is_noted, "{}", said.stderr);
+        }
+    }
+}
+
+#[test]
 fn retirement_waits_until_all_proxies_sign_with_the_new_key_and_old_tokens_are_gone() {
     let keys = Keys::new();
     done(&rotate("stage", &keys, &[]));

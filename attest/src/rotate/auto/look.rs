@@ -133,7 +133,12 @@ impl Look<'_> {
         let mut done = match next {
             Next::Stage => stage::apply(rotation, &stage::new_key(rotation, self.settings.key_type)?, self.fleet)?,
             Next::Promote(kid) => promote::apply(rotation, kid, self.fleet)?,
-            Next::Retire(old) => retire(rotation, &old)?,
+            Next::Retire(old) => {
+                let cache_note = self.fleet.cache_note(&rotation.record);
+                let mut done = retire(rotation, &old)?;
+                done.notes.extend(cache_note);
+                done
+            }
         };
         done.next = match step {
             "stage" => "promote, when every proxy has published the new key for long enough".to_owned(),
