@@ -1,6 +1,7 @@
 //! What is looked for. Each room has the findings of one subject.
 
 mod early;
+mod filter_state;
 mod identity;
 mod key;
 mod key_file;

@@ -11,6 +11,7 @@ use super::super::matcher::Answer;
 use super::super::node::Node;
 use super::super::routes::Routes;
 use super::early;
+use super::filter_state;
 use super::writers::{self, JWT_AUTHN};
 
 pub(super) fn sources(context: &Context<'_>, found: &mut Findings) {
@@ -22,7 +23,7 @@ pub(super) fn sources(context: &Context<'_>, found: &mut Findings) {
         let node = context.ours.setting(&format!("identity_sources[{place}]"));
         match source {
             IdentitySource::Metadata { namespace, path } => metadata(context, node, namespace, path.as_deref(), found),
-            IdentitySource::FilterState(name) => filter_state(context, node, name, found),
+            IdentitySource::FilterState(name) => filter_state::written(context, node, name, found),
             IdentitySource::Headers(claims) => {
                 claims.iter().for_each(|(_, header)| self::header(context, node, header.name.as_str(), found));
                 if context.ours.chain.routes.iter().any(follows_redirects) {
@@ -36,7 +37,7 @@ pub(super) fn sources(context: &Context<'_>, found: &mut Findings) {
 }
 
 /// Whether one of the filters does, or may.
-fn any(context: &Context<'_>, does: impl Fn(&Filter<'_>) -> Answer) -> bool {
+pub(super) fn any(context: &Context<'_>, does: impl Fn(&Filter<'_>) -> Answer) -> bool {
     context.ours.before().iter().any(|filter| does(filter) != Answer::No)
 }
 
@@ -70,7 +71,7 @@ fn metadata(context: &Context<'_>, node: &Node, namespace: &str, path: Option<&[
 }
 
 /// Whether a provider hands nothing on.
-fn payloads(filter: &Filter<'_>, found: &mut Findings) -> bool {
+pub(super) fn payloads(filter: &Filter<'_>, found: &mut Findings) -> bool {
     let silent = writers::providers(filter).filter(|(_, it)| it.text_at(&["payload_in_metadata"]).is_none());
     let mut count = 0;
     for (name, provider) in silent {
@@ -91,41 +92,6 @@ fn ambiguous(before: &[Filter<'_>], node: &Node, found: &mut Findings) {
             let message = format!("the provider {name:?} writes its payload and {other}, and this source has no path");
             found.add(Id::MetadataAmbiguous, node, message, format!("path: [{payload}]"));
         }
-    }
-}
-
-fn filter_state(context: &Context<'_>, node: &Node, name: &str, found: &mut Findings) {
-    if !any(context, |filter| writers::filter_state(filter, name)) {
-        let message = format!("no filter before {} writes the filter state {name}", context.ours.filter.name);
-        let cure = format!(
-            "an envoy.filters.http.set_filter_state before it: on_request_headers: [{{object_key: {name}, factory_key: \
-             envoy.string, format_string: {{text_format_source: {{inline_string: \
-             \"%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:identity)%\"}}, omit_empty_values: true}}, skip_if_empty: \
-             true}}]"
-        );
-        return found.add(Id::FilterStateNotWritten, node, message, cure);
-    }
-    let before = context.ours.before();
-    for (index, filter) in before.iter().enumerate().filter(|(_, filter)| filter.what() == "set_filter_state") {
-        for entry in writers::state_entries(filter).filter(|entry| entry.text_at(&["object_key"]) == Some(name)) {
-            state_source(before.get(..index).unwrap_or_default(), entry, found);
-        }
-    }
-}
-
-/// What a filter state is made of has to be written before, too.
-fn state_source(before: &[Filter<'_>], entry: &Node, found: &mut Findings) {
-    let text = entry.at(&["format_string", "text_format_source", "inline_string"]);
-    let inner = text.and_then(Node::text).and_then(|text| text.strip_prefix("%DYNAMIC_METADATA(")?.strip_suffix(")%"));
-    let (Some(text), Some((namespace, path))) = (text, inner.and_then(|inner| inner.split_once(':'))) else { return };
-    let first = path.split(':').next().unwrap_or_default();
-    let silent = before.iter().filter(|filter| namespace == JWT_AUTHN && filter.what() == "jwt_authn");
-    let silent: Vec<_> = silent.map(|filter| payloads(filter, found)).collect();
-    if !silent.contains(&true) && before.iter().all(|filter| writers::member(filter, namespace, first) == Answer::No) {
-        let message = format!("nothing before this filter writes {first:?} in {namespace}");
-        let names: Vec<_> = before.iter().flat_map(writers::jwt_members).collect();
-        let name = names.first().copied().unwrap_or("identity");
-        found.add(Id::PathNotWritten, text, message, format!("\"%DYNAMIC_METADATA({namespace}:{name})%\""));
     }
 }
 
