@@ -45,6 +45,9 @@ catalog! {
     FilterDisabled, "filter-disabled", Warning,
         "the filter is `disabled` in the chain",
         "It runs only on routes that enable it; all others get no assertion, and forged ones pass.";
+    FilterDisabledOnRoute, "filter-disabled-on-route", Warning,
+        "the filter is `disabled` on a route, in a virtual host or in a route configuration",
+        "Requests there get no assertion, and nothing that a client forges is removed.";
     FilterAfterRouter, "filter-after-router", Error,
         "the filter comes after the router, or there is no router",
         "The filter never sees a request; Envoy refuses the chain.";
@@ -96,6 +99,9 @@ catalog! {
     EarlyRemovalMisses, "early-removal-misses", Warning,
         "`early_header_mutation_extensions` miss a header that the filter strips, or a spelling of it",
         "That spelling still takes part in the choice of a route.";
+    OwnHeaderMatched, "own-header-matched", Error,
+        "a route is chosen by a header that the filter strips or sets, or by an alias of one",
+        "With Wasm, the upstream of one route gets the assertion of another; natively, a client chooses, or nobody.";
     PathsNotSettled, "paths-not-settled", Warning,
         "`normalize_path`, `merge_slashes` or `path_with_escaped_slashes_action: REJECT_REQUEST` is missing",
         "Rules and routes read another path than the app: a login or a route's settings can be gone around.";
@@ -111,6 +117,9 @@ catalog! {
     ConstantUser, "constant-user", Warning,
         "`sub` or `user` of `claims` is a `value`",
         "Everybody is signed for as that user, and so is nobody at all.";
+    RequiredConstant, "required-constant", Error,
+        "a claim of `required_claims` is a `value`",
+        "A constant names nobody: no request has an identity.";
     HeaderReadBack, "header-read-back", Warning,
         "a header of `identity_sources` has another claim in `jwt_claims_headers`, and a route follows redirects itself",
         "After an internal redirect the filter reads what it has written: somebody else's name, or other groups.";

@@ -7,7 +7,9 @@ mod key;
 mod key_file;
 mod login;
 mod order;
+mod own_headers;
 mod plugin;
+mod required;
 mod routing;
 mod secret;
 mod settings;
@@ -66,6 +68,7 @@ const RULES: &[Rule] = &[
     routing::paths,
     routing::domains,
     routing::settings,
+    own_headers::matched,
     settings::read,
     key::source,
     plugin::wasm,

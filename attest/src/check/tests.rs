@@ -3,6 +3,7 @@ use super::*;
 mod changes;
 mod elsewhere;
 mod right;
+mod routes;
 
 fn repository(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path)

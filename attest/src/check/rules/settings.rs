@@ -1,17 +1,22 @@
 //! The filter's settings, judged by the code that reads them in Envoy.
 
-use attestation_filter::config::{ConfigError, route_members};
+use attestation_filter::config::{ConfigError, for_route, route_members};
+use attestation_filter::value::Object;
 
 use super::super::catalog::Id;
 use super::super::context::Context;
 use super::super::finding::Findings;
 use super::super::node::{Node, last_part};
 use super::super::ours;
+use super::required;
 
 pub(super) fn read(context: &Context<'_>, found: &mut Findings) {
     if let Err(error) = &context.ours.config {
         let node = field(error).map_or(context.ours.setting(""), |field| context.ours.setting(field));
         found.add(Id::ConfigurationRefused, node, error.to_string(), allowed(error));
+    }
+    if let Ok(config) = &context.ours.config {
+        required::constants(context, context.ours.setting(""), &config.settings, None, found);
     }
     if let Some(claims) = context.ours.settings.and_then(|settings| settings.get("claims")) {
         constant_user(claims, found);
@@ -39,7 +44,7 @@ fn of_place(context: &Context<'_>, place: &Node, is_route: bool, found: &mut Fin
             let cure = "move metadata to each route, or the setting into the filter's configuration";
             found.add(Id::SettingsNotRead, metadata, "the Wasm module reads the metadata of routes only", cure);
         } else {
-            of_route(metadata, metadata.json().to_string().as_bytes(), found);
+            of_route(context, metadata, metadata.json().to_string().as_bytes(), found);
         }
     }
     let Some(config) = place.at(&["typed_per_filter_config"]).and_then(|all| all.get(context.ours.filter.name)) else {
@@ -49,8 +54,9 @@ fn of_place(context: &Context<'_>, place: &Node, is_route: bool, found: &mut Fin
     match last_part(kind) {
         "DynamicModuleFilterPerRoute" if !is_wasm => {
             let (node, bytes) = ours::settings(body.get("filter_config"));
-            of_route(node.unwrap_or(config), &bytes, found);
+            of_route(context, node.unwrap_or(config), &bytes, found);
         }
+        "FilterConfig" if body.is_true("disabled") => disabled(context, place, config, found),
         "FilterConfig" => {}
         _ if is_wasm => {
             let cure = "metadata: {filter_metadata: {attestation: {…}}} on the route";
@@ -60,9 +66,31 @@ fn of_place(context: &Context<'_>, place: &Node, is_route: bool, found: &mut Fin
     }
 }
 
-fn of_route(node: &Node, settings: &[u8], found: &mut Findings) {
-    if let Err(error) = route_members(settings) {
-        found.add(Id::RouteSettingsRefused, node, error.to_string(), allowed(&error));
+/// Where nothing goes to an upstream, nothing is missed.
+fn disabled(context: &Context<'_>, place: &Node, config: &Node, found: &mut Findings) {
+    let mut goes_on = false;
+    place.each(&mut |node| goes_on |= node.get("match").is_some() && node.get("route").is_some());
+    if goes_on {
+        let message = format!("{} is disabled here", context.ours.filter.name);
+        let settings = "{pass_identity_headers: false, on_missing_identity: skip}";
+        let cure = if context.ours.is_wasm() {
+            format!("on the route, in its place: metadata: {{filter_metadata: {{attestation: {settings}}}}}")
+        } else {
+            format!("a DynamicModuleFilterPerRoute in its place, with the settings {settings}")
+        };
+        found.add(Id::FilterDisabledOnRoute, config, message, cure);
+    }
+}
+
+fn of_route(context: &Context<'_>, node: &Node, settings: &[u8], found: &mut Findings) {
+    match (route_members(settings), &context.ours.config) {
+        (Err(error), _) => found.add(Id::RouteSettingsRefused, node, error.to_string(), allowed(&error)),
+        (Ok(members), Ok(config)) => {
+            if let Ok(settings) = for_route(&config.settings, Object::Json(&members)) {
+                required::constants(context, node, &settings, Some(&config.settings), found);
+            }
+        }
+        (Ok(_), Err(_)) => {}
     }
     if let Some(claims) = node.get("claims") {
         constant_user(claims, found);

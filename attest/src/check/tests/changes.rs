@@ -19,6 +19,18 @@ const CHANGES: &[Change] = &[
         "          - name: attestation\n",
         "          - name: attestation\n            disabled: true\n",
     ),
+    (
+        "filter-disabled-on-route",
+        WASM,
+        "- match: {prefix: /}\n                route: {cluster: upstream}\n",
+        "- match: {prefix: /}\n                route: {cluster: upstream}\n                typed_per_filter_config: {attestation: {\"@type\": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}\n",
+    ),
+    (
+        "filter-disabled-on-route",
+        NATIVE,
+        "- name: upstream\n              #",
+        "- name: upstream\n              typed_per_filter_config: {attestation: {\"@type\": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}\n              #",
+    ),
     ("no-payload-in-metadata", WASM, "payload_in_metadata: identity", "forward: true"),
     ("no-payload-in-metadata", NATIVE, "payload_in_metadata: identity", "forward: true"),
     (
@@ -73,6 +85,24 @@ const CHANGES: &[Change] = &[
         WASM,
         "x[^a-z0-9]pomerium[^a-z0-9]jwt[^a-z0-9]assertion\"}",
         "x[-_.]pomerium[-_.]jwt[-_.]assertion\"}",
+    ),
+    (
+        "own-header-matched",
+        WASM,
+        "- match: {prefix: /}\n                route: {cluster: upstream}\n",
+        "- match: {prefix: /, headers: [{name: X_Pomerium_Jwt_Assertion, present_match: true}]}\n                route: {cluster: upstream}\n",
+    ),
+    (
+        "own-header-matched",
+        NATIVE,
+        "- match: {prefix: /}\n                route: {cluster: upstream}\n",
+        "- match: {prefix: /, headers: [{name: x-pomerium-claim-email, present_match: true}]}\n                route: {cluster: upstream}\n",
+    ),
+    (
+        "required-constant",
+        WASM,
+        "on_missing_identity: deny",
+        "on_missing_identity: deny\n                    required_claims: [email]\n                    claims: {email: {value: x}}",
     ),
     ("paths-not-settled", WASM, "normalize_path: true", "normalize_path: false"),
     ("paths-not-settled", WASM, "merge_slashes: true", "merge_slashes: false"),
