@@ -69,11 +69,14 @@ catalog! {
     FilterStateNotWritten, "filter-state-not-written", Error,
         "no filter before ours writes the filter state that a source names",
         "The source never yields an identity.";
+    IdentityFormat, "identity-format", Error,
+        "the `format_string` of a source's filter state makes no JSON object with a `sub`",
+        "The source never yields an identity, or none where the value is long: users are anonymous.";
     HeaderNotWritten, "header-not-written", Error,
-        "no filter before ours writes a header that a source names",
+        "no filter before ours writes a header that a source names, or that its filter state is made of",
         "Nobody but the client sets the header: it names whom it likes, or nobody is named.";
     HeaderNotRemoved, "header-not-removed", Warning,
-        "a header of `identity_sources` is not removed from requests early",
+        "a header of `identity_sources`, or of their filter state, is not removed from requests early",
         "Where the filter that sets it does not, the client's own header names the user or adds groups.";
     CertificateNotAsked, "certificate-not-asked", Error,
         "a `client_certificate` source, and a listener that asks for no certificate",

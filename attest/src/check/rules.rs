@@ -2,6 +2,7 @@
 
 mod early;
 mod filter_state;
+mod format;
 mod identity;
 mod key;
 mod key_file;

@@ -2,6 +2,7 @@ use super::*;
 
 mod changes;
 mod elsewhere;
+mod formats;
 mod right;
 mod routes;
 

@@ -25,7 +25,8 @@ pub(super) fn sources(context: &Context<'_>, found: &mut Findings) {
             IdentitySource::Metadata { namespace, path } => metadata(context, node, namespace, path.as_deref(), found),
             IdentitySource::FilterState(name) => filter_state::written(context, node, name, found),
             IdentitySource::Headers(claims) => {
-                claims.iter().for_each(|(_, header)| self::header(context, node, header.name.as_str(), found));
+                let names = claims.iter().map(|(_, header)| header.name.as_str());
+                names.for_each(|name| header(context, context.ours.index, node, name, found));
                 if context.ours.chain.routes.iter().any(follows_redirects) {
                     read_back(claims, &config.claims.headers, node, found);
                 }
@@ -95,16 +96,20 @@ fn ambiguous(before: &[Filter<'_>], node: &Node, found: &mut Findings) {
     }
 }
 
-fn header(context: &Context<'_>, node: &Node, name: &str, found: &mut Findings) {
-    let is_certificate = name == "x-forwarded-client-cert";
-    let early_writes = early::writes(context.ours.chain.manager, name);
-    if !is_certificate && !early_writes && !any(context, |filter| writers::header(filter, name)) {
-        let message = format!("no filter before {} sets {name}", context.ours.filter.name);
+/// A header that the filter at this place of the chain reads.
+pub(super) fn header(context: &Context<'_>, index: usize, node: &Node, name: &str, found: &mut Findings) {
+    let (manager, filters) = (context.ours.chain.manager, context.ours.chain.filters.as_slice());
+    if name.eq_ignore_ascii_case("x-forwarded-client-cert") || early::writes(manager, name) {
+        return;
+    }
+    let mut before = filters.iter().take(index);
+    if before.all(|filter| writers::header(filter, name) == Answer::No) {
+        let reader = filters.get(index).map_or("", |filter| filter.name);
+        let message = format!("no filter before {reader} sets {name}");
         let cure =
             "a filter before ours that authenticates and sets the header, ext_authz for instance; or another source";
-        return found.add(Id::HeaderNotWritten, node, message, cure);
-    }
-    if !is_certificate && !early_writes && !early::removes(context.ours.chain.manager, name) {
+        found.add(Id::HeaderNotWritten, node, message, cure);
+    } else if !early::removes(manager, name) {
         let message = format!("{name} is not removed early");
         let cure = format!("under the mutations of early_header_mutation_extensions: - remove: {name}");
         found.add(Id::HeaderNotRemoved, node, message, cure);

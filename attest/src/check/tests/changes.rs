@@ -66,6 +66,25 @@ const CHANGES: &[Change] = &[
         "on_missing_identity: deny\n                    identity_sources: [{headers: {sub: x-auth-user}}]",
     ),
     (
+        "identity-format",
+        NATIVE,
+        "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:identity)%",
+        "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn)%",
+    ),
+    (
+        "identity-format",
+        NATIVE,
+        "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:identity)%",
+        "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:identity:sub)%",
+    ),
+    (
+        "identity-format",
+        NATIVE,
+        "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:identity)%",
+        "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:identity):50%",
+    ),
+    ("header-not-written", NATIVE, "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:identity)%", "%REQ(x-user)%"),
+    (
         "certificate-not-asked",
         WASM,
         "on_missing_identity: deny",
