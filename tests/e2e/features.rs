@@ -16,6 +16,8 @@ use harness::{
 
 use app::{App, OK, UNAVAILABLE};
 
+use crate::doctor::{doctor, found};
+
 const PAGE: &str = "docs/envoy-features.md";
 const SHIPPED: &str = "envoy/envoy.yaml";
 const RESOLVER: &str = "resolve-route";
@@ -251,6 +253,7 @@ fn a_route_without_the_filter_lets_everything_pass() {
     let forged = |path: &str| envoy.send(&user.get(path).header(ASSERTION_HEADER, "forged")).seen();
     assert_eq!(forged("/public").one(ASSERTION_HEADER), None);
     assert_eq!(forged("/off").one(ASSERTION_HEADER).as_deref(), Some("forged"), "so the page warns of it");
+    assert!(found(&doctor(&envoy).1).contains(&"filter-disabled-on-route"));
 }
 
 #[test]

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use crate::doctor::{doctor, found};
 use harness::idp::IdentityProvider;
-use harness::{Bootstrap, Envoy, Host, Reply, Request, Shipped, only_on};
+use harness::{Assertion, Bootstrap, Envoy, Host, Reply, Request, Shipped, only_on};
 
 const WASM: &str = "envoy/kubernetes/plain/envoy.yaml";
+const NATIVE: &str = "envoy/native/envoy.yaml";
 const JWT_AUTHN: &str = "envoy.filters.http.jwt_authn";
 
 /// A configuration that is right but for one thing.
@@ -53,6 +54,12 @@ fn all_wrong(provider: &IdentityProvider) -> Vec<Wrong> {
             provider,
             "certificate-not-asked",
             source(json!({"client_certificate": {"sub": "uri_san"}})),
+            nobody,
+        ),
+        with_settings(
+            provider,
+            "required-constant",
+            json!({"required_claims": ["email"], "claims": {"email": {"value": "a@example.com"}}}),
             nobody,
         ),
         with_settings(provider, "key-cluster-missing", json!({"signing_key_cluster": "keys"}), no_key),
@@ -131,4 +138,76 @@ fn a_prefix_lets_other_paths_pass() {
     let envoy = Bootstrap::shipped(shipped).start();
     assert_eq!((envoy.get("/").status, envoy.get("/.well-known/pomerium-admin").status), (401, 200));
     assert!(found(&doctor(&envoy).1).contains(&"exempt-by-prefix"));
+}
+
+/// With Wasm the header is there when Envoy chooses the route anew. Natively no route is chosen anew, and the client's
+/// header is removed before one is.
+#[test]
+fn a_route_on_an_own_header_gets_anothers_assertion() {
+    let provider = IdentityProvider::new();
+    let is_wasm = Host::under_test() == Host::Wasm;
+    let route = |by: Value, name: &str| {
+        let settings = json!({"audience": name});
+        let config = json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",
+            "dynamic_module_config": {"name": "attestation"},
+            "filter_config": {"@type": "type.googleapis.com/google.protobuf.Struct", "value": settings},
+        });
+        let mut route = json!({"match": by, "route": {"cluster": "upstream", "host_rewrite_literal": name}});
+        match is_wasm {
+            true => route["metadata"] = json!({"filter_metadata": {"attestation": settings}}),
+            false => route["typed_per_filter_config"] = json!({"attestation": config}),
+        }
+        route
+    };
+    let own = json!([{"name": harness::ASSERTION_HEADER, "present_match": true}]);
+    let shipped = Shipped::read(if is_wasm { WASM } else { NATIVE })
+        .trusting(&provider)
+        .early(json!({"remove": harness::ASSERTION_HEADER}))
+        .route(route(json!({"prefix": "/"}), "b"))
+        .route(route(json!({"prefix": "/", "headers": own}), "a"));
+    let envoy = Bootstrap::shipped(shipped).start();
+    let reply = ask(&envoy, &provider);
+    let upstream = reply.seen().one("host").expect("a host");
+    assert_eq!(Assertion::read(&reply.token()).claim("aud"), "b");
+    assert_eq!(upstream, if is_wasm { "a" } else { "b" });
+    assert!(found(&doctor(&envoy).1).contains(&"own-header-matched"));
+}
+
+#[test]
+fn a_format_of_a_clients_header_names_whom_it_likes() {
+    if !only_on(Host::Native, "the configuration is that of the native module") {
+        return;
+    }
+    let provider = IdentityProvider::new();
+    let envoy = with_format(&provider, "%REQ(x-user)%");
+    let reply = envoy.send(&Request::get("/").header("x-user", r#"{"sub":"root","groups":["admins"]}"#));
+    assert_eq!(Assertion::read(&reply.token()).claim("sub"), "root");
+    assert!(found(&doctor(&envoy).1).contains(&"header-not-written"));
+}
+
+#[test]
+fn a_format_that_makes_no_object_names_nobody() {
+    if !only_on(Host::Native, "the configuration is that of the native module") {
+        return;
+    }
+    let provider = IdentityProvider::new();
+    let formats = ["JWT)%", "JWT:identity:sub)%", "JWT:identity):50%", "JWT:identity)%;"];
+    for format in formats.map(|format| format.replace("JWT", &format!("%DYNAMIC_METADATA({JWT_AUTHN}"))) {
+        let envoy = with_format(&provider, &format);
+        assert_eq!(ask(&envoy, &provider).status, 401, "{format}");
+        assert!(found(&doctor(&envoy).1).contains(&"identity-format"), "{format}");
+    }
+    let right = with_format(&provider, &format!("%DYNAMIC_METADATA({JWT_AUTHN}:identity):65536%"));
+    assert_eq!(ask(&right, &provider).status, 200);
+    assert!(!found(&doctor(&right).1).contains(&"identity-format"));
+}
+
+/// The native configuration, whose identity is made of this.
+fn with_format(provider: &IdentityProvider, format: &str) -> Envoy {
+    let mut shipped = Shipped::read(NATIVE).trusting(provider);
+    let state = shipped.filter("envoy.filters.http.set_filter_state");
+    let text = state.pointer_mut("/typed_config/on_request_headers/0/format_string/text_format_source/inline_string");
+    *text.expect("a format") = format.into();
+    Bootstrap::shipped(shipped).start()
 }
