@@ -6,6 +6,7 @@ mod context;
 pub(crate) mod document;
 mod filter;
 mod finding;
+mod hidden;
 mod levels;
 mod matcher;
 mod model;
@@ -90,7 +91,7 @@ fn look(args: &Args) -> anyhow::Result<Vec<Finding>> {
     find(&sources, args.envoy_version, args.filter.as_deref())
 }
 
-/// Everything that is found in a configuration, the worst first.
+/// Everything that is found in a configuration, the worst first. Nothing of it repeats a private key.
 ///
 /// # Errors
 /// Where a document is no Envoy configuration.
@@ -100,7 +101,8 @@ pub(crate) fn find(
     filter: Option<&str>,
 ) -> anyhow::Result<Vec<Finding>> {
     let model = model::Model::of(&sources.documents).map_err(|error| anyhow!(error))?;
-    Ok(rules::apply(sources, &model, version, filter))
+    let keys = hidden::Keys::of(&sources.documents);
+    Ok(rules::apply(sources, &model, version, filter).into_iter().map(|finding| keys.hide(finding)).collect())
 }
 
 pub(crate) fn unreadable(error: &anyhow::Error, json: bool) -> Outcome {

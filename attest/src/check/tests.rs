@@ -3,6 +3,7 @@ use super::*;
 mod changes;
 mod elsewhere;
 mod formats;
+mod keys;
 mod right;
 mod routes;
 

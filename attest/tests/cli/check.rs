@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::support::{Said, run, run_with_stdin};
 
 fn shipped(path: &str) -> String {
@@ -64,6 +67,32 @@ fn severities_can_be_chosen() {
     assert_eq!(check(&["--allow", "no-payload-in-metadata"], &wrong()).code, 0);
     assert_eq!(check(&["--deny", "key-file-not-checked", "--allow", "no-payload-in-metadata"], &wrong()).code, 1);
     assert_eq!(run(&["check", &shipped("envoy.yaml"), "--fail-on", "note"]).code, 1);
+}
+
+#[test]
+fn a_key_in_a_field_for_a_name_is_not_printed() {
+    let base64 = include_str!("../../../tests/vectors/signing-key-a.b64").trim();
+    let key = String::from_utf8(STANDARD.decode(base64).unwrap()).unwrap();
+    let line = key.lines().nth(1).unwrap();
+    let file = "signing_key_file: /run/secrets/attestation/signing-key.pem";
+    for (path, old, name) in [
+        ("kubernetes/plain/envoy.yaml", "signing_key_cluster: signing_key", "signing_key_cluster"),
+        ("native/envoy.yaml", file, "signing_key_secret"),
+    ] {
+        let text = std::fs::read_to_string(shipped(path)).unwrap();
+        for (form, secret) in [(&*key, line), (base64, base64), (line, line)] {
+            let wrong = text.replace(old, &format!("{name}: {form:?}"));
+            for option in [&[][..], &["--json"], &["--sarif"]] {
+                let said = check(option, &wrong);
+                assert_eq!(said.code, 1, "{}", said.all());
+                assert!(said.stdout.contains("private key"), "{option:?}: {}", said.stdout);
+                assert!(!said.all().contains(&secret[..20]), "{name}, {option:?}: {}", said.all());
+            }
+        }
+    }
+    let unreadable = check(&[], &format!("signing_key: \"{key}"));
+    assert_eq!(unreadable.code, 2);
+    assert!(!unreadable.all().contains(&line[..20]), "{}", unreadable.all());
 }
 
 #[test]
