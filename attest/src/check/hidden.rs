@@ -67,7 +67,9 @@ fn is_base64(byte: char) -> bool {
 fn is_part(line: &str) -> bool {
     let line = line.trim().trim_end_matches('=');
     let has = |kind: fn(&char) -> bool| line.chars().any(|byte| kind(&byte));
+    let is_path = line.starts_with('/') && line.matches('/').count() > 2;
     line.len() >= LINE
+        && !is_path
         && line.chars().all(is_base64)
         && has(char::is_ascii_uppercase)
         && has(char::is_ascii_lowercase)

@@ -180,7 +180,7 @@ fn a_finding_without_its_key_says_what_to_do() {
     assert!(it.cure.contains("signing_key_file") && it.place.path.ends_with("value.signing_key_file"), "{it:?}");
     let kid = "6b30af63dc84d5a15d1dbc3207e39a8fba86c0bc5ec9a3f1a59fd433c4bbd5a5";
     let long = "outbound|8080|v2|Signing.key_of-the-platform-team.production.svc.cluster.local";
-    for name in [kid, long] {
+    for name in [kid, long, "/Users/Ann/Projects/Envoy2026/attestation/keys"] {
         let text = apply(WASM, "signing_key_cluster: signing_key", &format!("signing_key_cluster: {name:?}"));
         let found = find(&Sources::of_text(&text, "a.yaml").unwrap(), None, None).unwrap();
         let it = found.iter().find(|finding| finding.id == catalog::Id::KeyClusterMissing).unwrap();
