@@ -14,7 +14,7 @@ use crate::input::{self, InputError};
 /// Looks at the file's mode, length and content. Nothing of the content is ever shown.
 pub(super) fn check(node: &Node, path: &str, limit: Option<u64>, found: &mut Findings) {
     let file = Path::new(path);
-    let text = match input::read(file) {
+    let text = match input::read_regular(file) {
         Ok(text) => text,
         Err(InputError::Missing) => {
             let cure = "run attest check where Envoy runs";

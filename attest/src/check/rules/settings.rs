@@ -47,9 +47,9 @@ fn of_place(context: &Context<'_>, place: &Node, is_route: bool, found: &mut Fin
             of_route(context, metadata, metadata.json().to_string().as_bytes(), found);
         }
     }
-    let Some(config) = place.at(&["typed_per_filter_config"]).and_then(|all| all.get(context.ours.filter.name)) else {
-        return;
-    };
+    let Some(of_filters) = place.get("typed_per_filter_config") else { return };
+    of_no_filter(context, of_filters, found);
+    let Some(config) = of_filters.get(context.ours.filter.name) else { return };
     let (kind, body) = config.unwrapped();
     match last_part(kind) {
         "DynamicModuleFilterPerRoute" if !is_wasm => {
@@ -63,6 +63,19 @@ fn of_place(context: &Context<'_>, place: &Node, is_route: bool, found: &mut Fin
             found.add(Id::SettingsNotRead, config, "a Wasm filter has no typed_per_filter_config", cure);
         }
         _ => {}
+    }
+}
+
+/// Settings for our module under a name that no filter of the chain has.
+fn of_no_filter(context: &Context<'_>, of_filters: &Node, found: &mut Findings) {
+    let is_filter = |name: &str| context.ours.chain.filters.iter().any(|filter| filter.name == name);
+    for member in of_filters.members().iter().filter(|member| !is_filter(&member.name)) {
+        let (kind, body) = member.value.unwrapped();
+        let module = body.text_at(&["dynamic_module_config", "name"]).unwrap_or_default();
+        if last_part(kind) == "DynamicModuleFilterPerRoute" && module.contains("attestation") {
+            let message = format!("no filter is called {}", member.name);
+            found.add(Id::SettingsNotRead, &member.value, message, format!("{}: …", context.ours.filter.name));
+        }
     }
 }
 

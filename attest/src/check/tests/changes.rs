@@ -142,6 +142,12 @@ const CHANGES: &[Change] = &[
     ),
     ("route-settings-refused", NATIVE, "value: {on_missing_identity: skip}", "value: {on_missing: skip}"),
     (
+        "settings-not-read",
+        NATIVE,
+        "typed_per_filter_config:\n                  attestation:",
+        "typed_per_filter_config:\n                  attest:",
+    ),
+    (
         "constant-user",
         WASM,
         "on_missing_identity: deny",
