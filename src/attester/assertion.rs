@@ -6,6 +6,7 @@ use super::request::Request;
 use crate::claims::{Payload, Shed, Stamp};
 use crate::config::Config;
 use crate::host::{Counter, Histogram, Level, ProcessHost, RequestHost};
+use crate::identity::Identity;
 use crate::keys::active::ActiveKeyring;
 use crate::keys::jws;
 use crate::keys::signer::SignedBy;
@@ -34,12 +35,13 @@ impl Builder<'_> {
         let host = request.host.process();
         let (now, kid) = (host.now(), self.keyring.signer().kid());
         let claims = request.route.plan.payload(&request.facts(&Stamp::default()), Shed::default()).json;
-        if let Some(assertion) = cache.get(kid, &claims, now, request.identity()) {
+        let end = request.identity().and_then(Identity::expires_at);
+        if let Some(assertion) = cache.get(kid, &claims, now, end) {
             host.add(Counter::Reused, 1);
             return Ok(assertion);
         }
         let assertion = self.new_assertion(request, max)?;
-        cache.put(kid, claims, assertion.clone(), now, request.identity());
+        cache.put(kid, claims, assertion.clone(), now, end);
         Ok(assertion)
     }
 

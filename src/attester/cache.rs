@@ -7,7 +7,6 @@ use std::time::Duration;
 use lru::LruCache;
 
 use super::assertion::Assertion;
-use crate::identity::Identity;
 
 /// How many assertions a worker keeps; with [`MAX_CLAIMS_BYTES`] this bounds what they take.
 const MAX_KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(511);
@@ -50,15 +49,9 @@ impl Cache {
         }
     }
 
-    /// An assertion by this key with these claims that may still be used, for an identity that has not ended.
-    pub(super) fn get(
-        &self,
-        kid: &str,
-        claims: &[u8],
-        now: Duration,
-        identity: Option<&Identity<'_>>,
-    ) -> Option<Assertion> {
-        if identity.and_then(Identity::expires_at).is_some_and(|end| end <= now) {
+    /// An assertion by this key with these claims that may still be used, for an identity with this end.
+    pub(super) fn get(&self, kid: &str, claims: &[u8], now: Duration, end: Option<Duration>) -> Option<Assertion> {
+        if end.is_some_and(|end| end <= now) {
             return None;
         }
         let mut store = self.store.borrow_mut();
@@ -74,16 +67,9 @@ impl Cache {
     }
 
     /// Keeps an assertion, but never beyond the end of the identity itself.
-    pub(super) fn put(
-        &self,
-        kid: &str,
-        claims: Vec<u8>,
-        assertion: Assertion,
-        now: Duration,
-        identity: Option<&Identity<'_>>,
-    ) {
+    pub(super) fn put(&self, kid: &str, claims: Vec<u8>, assertion: Assertion, now: Duration, end: Option<Duration>) {
         let until = now + self.lifetime;
-        let until = identity.and_then(Identity::expires_at).map_or(until, |end| until.min(end));
+        let until = end.map_or(until, |end| until.min(end));
         if claims.len() > MAX_CLAIMS_BYTES || until <= now {
             return;
         }
@@ -98,6 +84,7 @@ impl Cache {
 mod tests {
     use super::*;
     use crate::claims::Stamp;
+    use crate::identity::Identity;
     use crate::value::Object;
     use crate::value::protobuf::{Struct, build};
     use serde_json::{Value as Json, json};
@@ -122,9 +109,9 @@ mod tests {
     fn is_used_again(end: &Json, after: u64, other_end: &Json) -> bool {
         let kept = Cache::new(Duration::from_secs(10));
         let [first, other] = [end, other_end].map(|end| build::object(&json!({"sub": "ann", "exp": end})));
-        let identity = |bytes| Identity::Members(Object::Struct(Struct::new(bytes)).members().collect());
-        kept.put(KID, b"{}".to_vec(), assertion(), NOW, Some(&identity(&first)));
-        kept.get(KID, b"{}", NOW + Duration::from_secs(after), Some(&identity(&other))).is_some()
+        let end = |bytes| Identity::Members(Object::Struct(Struct::new(bytes)).members().collect()).expires_at();
+        kept.put(KID, b"{}".to_vec(), assertion(), NOW, end(&first));
+        kept.get(KID, b"{}", NOW + Duration::from_secs(after), end(&other)).is_some()
     }
 
     #[test]

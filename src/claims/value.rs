@@ -131,13 +131,14 @@ fn claim_number(number: f64) -> Option<String> {
 
 #[expect(clippy::cast_possible_truncation, reason = "the number is whole and its size has been checked")]
 fn write_number(number: f64, out: &mut Vec<u8>) -> Result<(), Unrepresentable> {
-    if number.fract() != 0.0 || number.abs() > MAX_SAFE_INTEGER {
-        let text = Some(number).filter(|number| number.fract() != 0.0).and_then(json_number);
-        out.extend_from_slice(text.ok_or(Unrepresentable)?.as_bytes());
-        return Ok(());
+    if number.fract() != 0.0 {
+        out.extend_from_slice(json_number(number).ok_or(Unrepresentable)?.as_bytes());
+    } else if number.abs() > MAX_SAFE_INTEGER {
+        return Err(Unrepresentable);
+    } else {
+        // A list can have tens of thousands of these, and many claims can be made of it.
+        out.extend_from_slice(itoa::Buffer::new().format(number as i64).as_bytes());
     }
-    // A list can have tens of thousands of these, and many claims can be made of it.
-    out.extend_from_slice(itoa::Buffer::new().format(number as i64).as_bytes());
     Ok(())
 }
 

@@ -11,8 +11,8 @@ pub(super) const KEY_FIELD: &str = "signing_key";
 
 /// Refuses an object that has a private key anywhere but in this member of it.
 pub(super) fn refuse(path: &str, members: &Map<String, Json>, except: Option<&str>) -> Result<(), ConfigError> {
-    let others = members.iter().filter(|(name, _)| Some(name.as_str()) != except);
-    others.into_iter().try_for_each(|(name, value)| match holds_private_key(name.as_bytes()) {
+    let mut others = members.iter().filter(|(name, _)| Some(name.as_str()) != except);
+    others.try_for_each(|(name, value)| match holds_private_key(name.as_bytes()) {
         true => Err(error(path)),
         false => refuse_in(&join(path, name), value),
     })
